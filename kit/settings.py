@@ -1,0 +1,49 @@
+"""Settings, read by entry points only and passed on as values.
+
+Every setting is an environment variable ``C360_<NAME>``; the command line's options win over it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What an installation may choose. Everything the service keeps lies under ``home``."""
+
+    model_config = SettingsConfigDict(env_prefix="C360_", extra="ignore")
+
+    home: Path = Field(default=Path(".c360"), description="Directory of all state")
+    database_url: str = Field(default="", description="SQLAlchemy URL of the control database; default: SQLite in home")
+    memory_limit_mb: int = Field(default=2048, ge=256, description="Memory the embedded engine may use before it spills, MiB")
+    threads: int = Field(default=0, ge=0, description="Threads of the embedded engine; 0: one per core")
+    batch_max_mb: int = Field(default=1024, ge=1, description="Bytes of landing files one ingest batch takes, MiB")
+    lease_seconds: float = Field(default=30.0, gt=0, description="How long a writer keeps a table without a heartbeat")
+    online_map_mb: int = Field(default=4096, ge=64, description="Address space of the online store, MiB (sparse)")
+    host: str = Field(default="127.0.0.1", description="Address the API listens on")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port the API listens on; 0: any free one")
+    spark_master: str = Field(default="local[*]", description="Master of the Spark engine")
+    spark_jars: Path = Field(default=Path(".jars"), description="Folder with the Delta jars (make jars)")
+
+    @property
+    def landing(self) -> Path:
+        return self.home / "landing"
+
+    @property
+    def lake(self) -> Path:
+        return self.home / "lake"
+
+    @property
+    def online(self) -> Path:
+        return self.home / "online"
+
+    @property
+    def scratch(self) -> Path:
+        return self.home / "scratch"
+
+    @property
+    def control_database_url(self) -> str:
+        return self.database_url or f"sqlite:///{self.home.absolute() / 'control.db'}"

@@ -1,0 +1,1 @@
+"""The embedded engine: DuckDB computes, delta-rs commits, one process, no JVM."""

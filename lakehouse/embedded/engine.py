@@ -1,0 +1,72 @@
+"""The embedded implementation of lakehouse.engine.Engine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+from lakehouse.dataset import Dataset
+from lakehouse.embedded import commit as delta
+from lakehouse.embedded.session import EmbeddedSession
+from lakehouse.engine import Fence, StaleFence
+from lakehouse.paths import table_path
+
+
+class EmbeddedEngine:
+    """DuckDB and delta-rs over a lake folder. ``scratch`` takes what does not fit ``memory_limit_mb``."""
+
+    name = "embedded"
+
+    def __init__(self, lake: Path, *, scratch: Path, memory_limit_mb: int = 2048, threads: int = 0) -> None:
+        self._lake = lake
+        self._scratch = scratch
+        self._memory_limit_mb = memory_limit_mb
+        self._threads = threads
+        _remove_leftovers(scratch)
+
+    @contextmanager
+    def session(self, as_of: date) -> Iterator[EmbeddedSession]:
+        spill = self._scratch / f"{os.getpid()}"
+        spill.mkdir(parents=True, exist_ok=True)
+        session = EmbeddedSession(
+            self._lake, spill, as_of, memory_limit_mb=self._memory_limit_mb, threads=self._threads
+        )
+        try:
+            yield session
+        finally:
+            session.close()
+
+    def version(self, table: str) -> int | None:
+        loaded = delta.load_table(table_path(self._lake, table))
+        return None if loaded is None else loaded.version()
+
+    def batch(self, table: str, flow: str) -> int:
+        loaded = delta.load_table(table_path(self._lake, table))
+        return 0 if loaded is None else loaded.transaction_version(flow) or 0
+
+    def create(self, target: Dataset, fence: Fence) -> int:
+        return delta.create_table(table_path(self._lake, target.name), target, fence).version()
+
+    def claim(self, table: str, fence: Fence) -> None:
+        delta.claim_table(table_path(self._lake, table), fence)
+
+    def maintain(self, table: str, fence: Fence) -> None:
+        loaded = delta.load_table(table_path(self._lake, table))
+        if loaded is None:
+            return
+        fence.check()
+        if (reached := delta.fence_of(loaded)) > fence.token:
+            raise StaleFence(f"a writer with a newer lease ({reached}) has the table; this one holds {fence.token}")
+        loaded.optimize.compact()
+        loaded.create_checkpoint()
+
+
+def _remove_leftovers(scratch: Path) -> None:
+    """Spilled rows of processes that are gone: they may hold personal data and are of no use."""
+    for folder in scratch.glob("[0-9]*"):
+        if not Path(f"/proc/{folder.name}").exists():
+            shutil.rmtree(folder, ignore_errors=True)

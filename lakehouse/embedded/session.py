@@ -1,0 +1,194 @@
+"""One unit of work on DuckDB: pinned snapshots as views, Spark SQL transpiled by the dialect module, results as Arrow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+from deltalake import DeltaTable
+
+from lakehouse.dataset import Dataset
+from lakehouse.embedded import commit as delta
+from lakehouse.embedded.edge import edge_select, raised_by
+from lakehouse.embedded.scan import quoted, scan_sql
+from lakehouse.engine import CHANGE, Commit, Committed, DuplicateKey, Restriction
+from lakehouse.paths import table_path
+from lakehouse.properties import arrow_schema
+from lakehouse.sql.dialect import install, to_duckdb
+
+_ROWS_PER_BATCH = 65_536
+_RESULT = "__result"
+
+
+class EmbeddedSession:
+    """See lakehouse.engine.Session. Materialized rows spill into ``scratch`` beyond the memory limit."""
+
+    def __init__(self, lake: Path, scratch: Path, as_of: date, *, memory_limit_mb: int, threads: int) -> None:
+        self._lake = lake
+        self._as_of = f"DATE '{as_of.isoformat()}'"
+        self._connection = duckdb.connect(
+            ":memory:",
+            config={
+                "temp_directory": str(scratch),
+                "memory_limit": f"{memory_limit_mb}MiB",
+                "preserve_insertion_order": "false",
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+                **({"threads": str(threads)} if threads else {}),
+            },
+        )
+        install(self._connection)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def bind(self, view: str, table: str, version: int, restriction: Restriction | None = None) -> None:
+        source = scan_sql(self._connection, DeltaTable(self._path(table), version=version))
+        if restriction is None:
+            self._run(f"CREATE OR REPLACE TEMP VIEW {quoted(view)} AS {source}")
+            return
+        whole = f"{view}__whole"
+        self._run(f"CREATE OR REPLACE TEMP VIEW {quoted(whole)} AS {source}")
+        conditions = self._conditions(restriction)
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        self._run(f"CREATE OR REPLACE TEMP VIEW {quoted(view)} AS SELECT * FROM {quoted(whole)}{where}")
+
+    def bind_changes(self, view: str, table: str, after: int, upto: int, columns: Sequence[str]) -> None:
+        feed = DeltaTable(self._path(table), version=upto).load_cdf(
+            starting_version=after + 1, ending_version=upto, columns=list(columns)
+        )
+        reader = pa.RecordBatchReader.from_stream(feed)
+        listed = ", ".join(quoted(name) for name in columns)
+        self._keep(view, reader, f"SELECT DISTINCT {listed} FROM")
+
+    def bind_empty(self, view: str, dataset: Dataset) -> None:
+        self._keep(view, arrow_schema(dataset).empty_table(), "SELECT * FROM")
+
+    def load(self, view: str, rows: pa.Table | pa.RecordBatchReader) -> None:
+        self._keep(view, rows, "SELECT * FROM")
+
+    def define(self, view: str, sql: str) -> None:
+        self._run(f"CREATE OR REPLACE TEMP VIEW {quoted(view)} AS {self._native(sql)}")
+
+    def materialize(self, view: str, sql: str) -> int:
+        self._run(f"CREATE OR REPLACE TEMP TABLE {quoted(view)} AS {self._native(sql)}")
+        return self._count(view)
+
+    def extend(self, view: str, sql: str) -> int:
+        before = self._count(view)
+        self._run(f"INSERT INTO {quoted(view)} BY NAME {self._native(sql)}")
+        return self._count(view) - before
+
+    def fetch(self, sql: str, limit: int | None = None) -> pa.Table:
+        native = self._native(sql)
+        bounded = native if limit is None else f"SELECT * FROM ({native}) LIMIT {int(limit)}"
+        return self._run(bounded).to_arrow_table()
+
+    def columns(self, view: str) -> Mapping[str, str]:
+        return {name: _DECLARED.get(kind, kind) for name, kind in self._describe(view).items()}
+
+    def append(self, target: Dataset, sql: str, commit: Commit) -> Committed:
+        return self._write(target, sql, commit, delta.append)
+
+    def replace(self, target: Dataset, sql: str, commit: Commit) -> Committed:
+        return self._write(target, sql, commit, delta.replace)
+
+    def merge(self, target: Dataset, sql: str, commit: Commit) -> Committed:
+        return self._write(target, sql, commit, delta.merge, extra=(CHANGE,))
+
+    def append_rows(self, target: Dataset, rows: pa.RecordBatchReader, commit: Commit) -> Committed:
+        return delta.append(self._path(target.name), target, rows, commit)
+
+    def _write(
+        self,
+        target: Dataset,
+        sql: str,
+        commit: Commit,
+        write: Callable[[Path, Dataset, pa.RecordBatchReader, Commit], Committed],
+        extra: tuple[str, ...] = (),
+    ) -> Committed:
+        self.define(_RESULT, sql)
+        self._refuse_duplicate_keys(target)
+        order = f" ORDER BY {', '.join(map(quoted, target.cluster_by))}" if target.cluster_by else ""
+        edge = edge_select(target, self._describe(_RESULT), _RESULT, extra) + order
+        stream = _GuardedStream(self._run(edge).to_arrow_reader(_ROWS_PER_BATCH))
+        try:
+            return write(self._path(target.name), target, stream.reader, commit)
+        except Exception:
+            if stream.failure is not None:  # the cause: delta-rs reports only that its source broke
+                raise raised_by(stream.failure) from None
+            raise
+
+    def _refuse_duplicate_keys(self, target: Dataset) -> None:
+        if not target.keys:
+            return
+        keys = ", ".join(map(quoted, target.keys))
+        doubled = self._run(f"SELECT count(*) FROM (SELECT 1 FROM {quoted(_RESULT)} GROUP BY {keys} HAVING count(*) > 1)")
+        row = doubled.fetchone()
+        if row is not None and row[0]:
+            raise DuplicateKey(f"{target.name}: the query yields {row[0]} keys ({', '.join(target.keys)}) more than once")
+
+    def _conditions(self, restriction: Restriction) -> list[str]:
+        keys = [self._native_expression(expression) for expression in restriction.key]
+        conditions = []
+        if restriction.touched is not None:
+            pairs = " AND ".join(f"__t.k{position} IS NOT DISTINCT FROM ({key})" for position, key in enumerate(keys))
+            conditions.append(f"EXISTS (SELECT 1 FROM {quoted(restriction.touched)} AS __t WHERE {pairs})")
+        if restriction.buckets > 1:
+            conditions.append(f"hash({', '.join(keys)}) % {restriction.buckets} = {restriction.bucket}")
+        return conditions
+
+    def _native(self, sql: str) -> str:
+        return re.sub(r"\$as_of\b", self._as_of, to_duckdb(sql))
+
+    def _native_expression(self, expression: str) -> str:
+        return self._native(f"SELECT {expression}").removeprefix("SELECT ")
+
+    def _keep(self, view: str, rows: pa.Table | pa.RecordBatchReader, select: str) -> None:
+        self._connection.register("__arriving", rows)
+        try:
+            self._run(f"CREATE OR REPLACE TEMP TABLE {quoted(view)} AS {select} __arriving")
+        finally:
+            self._connection.unregister("__arriving")
+
+    def _count(self, view: str) -> int:
+        row = self._run(f"SELECT count(*) FROM {quoted(view)}").fetchone()
+        return int(row[0]) if row else 0
+
+    def _describe(self, view: str) -> dict[str, str]:
+        return {row[0]: row[1] for row in self._run(f"DESCRIBE {quoted(view)}").fetchall()}
+
+    def _run(self, native: str) -> duckdb.DuckDBPyConnection:
+        try:
+            return self._connection.execute(native)
+        except duckdb.Error as failure:
+            raise raised_by(failure) from None
+
+    def _path(self, table: str) -> Path:
+        return table_path(self._lake, table)
+
+
+class _GuardedStream:
+    """An Arrow stream that remembers why it broke."""
+
+    def __init__(self, source: pa.RecordBatchReader) -> None:
+        self.failure: BaseException | None = None
+        self.reader = pa.RecordBatchReader.from_batches(source.schema, self._batches(source))
+
+    def _batches(self, source: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from source
+        except Exception as failure:
+            self.failure = failure
+            raise
+
+
+_DECLARED = {
+    "VARCHAR": "STRING",
+    "INTEGER": "INT",
+    "TIMESTAMP WITH TIME ZONE": "TIMESTAMP",
+}
