@@ -47,13 +47,13 @@ def scan_record(buffer: bytes, start: int, final: bool) -> Record | None:
         if buffer[position : position + 1] == b'"':
             quoted = _QUOTED.match(buffer, position)
             if not quoted:
-                return _malformed(buffer, start) if final else None
+                return _malformed(buffer, start, final) if final else None
             position, field = quoted.end(), quoted[1].replace(b'""', b'"')
             after = buffer[position : position + 2]
             if not final and len(after) < 2 and after != b"\n" and after != b",":
                 return None
             if not (after[:1] in (b",", b"\n", b"") or after == b"\r\n" or (after == b"\r" and final)):
-                return _malformed(buffer, start)
+                return _malformed(buffer, start, final)
             fields.append(field)
             position += after.startswith(b"\r")
         else:
@@ -78,8 +78,10 @@ def _decoded(text: bytes, fields: list[bytes | None], end: int) -> Record:
         return Record(text, None, end)
 
 
-def _malformed(buffer: bytes, start: int) -> Record | None:
+def _malformed(buffer: bytes, start: int, final: bool) -> Record | None:
     end = buffer.find(b"\n", start)
+    if end < 0 and not final:
+        return None
     line = buffer[start:] if end < 0 else buffer[start:end]
     return Record(line.removesuffix(b"\r"), None, len(buffer) if end < 0 else end + 1)
 

@@ -6,6 +6,7 @@ pass, so colons are counted: a member costs one, all others stand in values.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -91,8 +92,10 @@ class _Members:
         self.unsettled = np.zeros(count, dtype=np.bool_)
 
     def read(self, objects: list[Any], types: tuple[DataType, ...]) -> list[pa.Array]:
-        columns = zip(*map(msgspec.structs.astuple, objects), strict=True)
-        return [self._read_member(list(values), data_type) for values, data_type in zip(columns, types, strict=True)]
+        return [
+            self._read_member(list(map(attrgetter(_field(position)), objects)), data_type)
+            for position, data_type in enumerate(types)
+        ]
 
     def _read_member(self, values: list[Any], data_type: DataType) -> pa.Array:
         absent = values.count(UNSET)
@@ -135,7 +138,7 @@ def _split(data_type: DataType) -> tuple[tuple[str, ...], tuple[DataType, ...]]:
 def _struct(names: tuple[str, ...], types: tuple[DataType, ...]) -> type[msgspec.Struct]:
     """A decoder's shape: exactly these members, none required."""
     if (names, types) not in _structs:
-        safe = [f"member_{position}" for position in range(len(names))]
+        safe = [_field(position) for position in range(len(names))]
         _structs[names, types] = msgspec.defstruct(
             "Line",
             [(field, _json_type(data_type), UNSET) for field, data_type in zip(safe, types, strict=True)],
@@ -144,6 +147,10 @@ def _struct(names: tuple[str, ...], types: tuple[DataType, ...]) -> type[msgspec
             gc=False,
         )
     return _structs[names, types]
+
+
+def _field(position: int) -> str:
+    return f"member_{position}"
 
 
 def _json_type(data_type: DataType) -> Any:
