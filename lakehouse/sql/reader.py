@@ -1,0 +1,29 @@
+"""How Spark SQL text is read: sqlglot's Databricks reader, but functions it would rewrite on reading stay what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlglot import exp
+from sqlglot.dialects.databricks import Databricks
+
+
+def _verbatim(name: str) -> Callable[[list[exp.Expr]], exp.Expr]:
+    return lambda arguments: exp.Anonymous(this=name, expressions=arguments)
+
+
+VERBATIM = (
+    "DATEDIFF", "DATE_DIFF", "DATE_ADD", "DATEADD", "DATE_SUB", "DAY", "DAYOFMONTH", "DAYOFWEEK", "DAYOFYEAR", "MOD", "MONTH", "TO_DATE",
+    "TO_TIMESTAMP", "TIMESTAMPDIFF", "TIMESTAMPADD", "TRUNC", "WEEKOFYEAR", "YEAR", "DATE_FORMAT", "HOUR", "MINUTE", "SECOND", "QUARTER", "SIZE", "ELEMENT_AT",
+)  # fmt: skip
+
+
+class SparkSql(Databricks):
+    """Spark SQL as this project reads it; it is never written by sqlglot."""
+
+    class Parser(Databricks.Parser):
+        FUNCTIONS: dict[str, Callable[..., Any]] = {  # noqa: RUF012 - sqlglot's own pattern
+            **Databricks.Parser.FUNCTIONS,
+            **{name: _verbatim(name.lower()) for name in VERBATIM},
+        }
