@@ -1,7 +1,7 @@
 """The control-plane database: engine, sessions, naming convention. SQLite by default, PostgreSQL in production.
 
 SQLite stays in rollback-journal mode (the WAL reset bug of SQLite 3.7.0 to 3.51.2 can lose committed transactions with several
-processes), begins every transaction as IMMEDIATE, and waits up to 30 s for another writer. Services flush, edges commit: a
+processes), begins every transaction that may write as IMMEDIATE, and waits up to 30 s for another writer. Services flush, edges commit: a
 ``transaction()`` block is the one place that commits.
 """
 
@@ -24,6 +24,9 @@ NAMING = {
     "fk": "fk_%(table_name)s__%(column_0_N_name)s__%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
+
+READING = "c360_reading"
+"""Execution option of a connection that only reads."""
 
 
 class Instant(TypeDecorator[datetime]):
@@ -66,6 +69,15 @@ class Database:
         with self._sessions.begin() as session:
             yield session
 
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session for queries only: takes no write lock on SQLite, so it does not wait behind a long writer."""
+        with (
+            self.engine.connect().execution_options(**{READING: True}) as connection,
+            self._sessions(bind=connection) as session,
+        ):
+            yield session
+
     def close(self) -> None:
         self.engine.dispose()
 
@@ -85,4 +97,4 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_immediate(connection: Any) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get(READING) else "BEGIN IMMEDIATE")

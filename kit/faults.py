@@ -36,7 +36,11 @@ def boundary(name: str) -> None:
     """Mark a point where a crash must be survived. ``name`` must be one of BOUNDARIES."""
     if name not in BOUNDARIES:
         raise ValueError(f"{name} is not a named boundary")
-    if not (wanted := {key: os.environ[key] for key in ("C360_CRASH_AT", "C360_PAUSE_AT", "C360_CRASH_LOG") if key in os.environ}):
+    if not (
+        wanted := {
+            key: os.environ[key] for key in ("C360_CRASH_AT", "C360_PAUSE_AT", "C360_CRASH_LOG") if key in os.environ
+        }
+    ):
         return
     _passed[name] += 1
     if log := wanted.get("C360_CRASH_LOG"):

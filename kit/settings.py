@@ -18,7 +18,9 @@ class Settings(BaseSettings):
 
     home: Path = Field(default=Path(".c360"), description="Directory of all state")
     database_url: str = Field(default="", description="SQLAlchemy URL of the control database; default: SQLite in home")
-    memory_limit_mb: int = Field(default=2048, ge=256, description="Memory the embedded engine may use before it spills, MiB")
+    memory_limit_mb: int = Field(
+        default=2048, ge=256, description="Memory the embedded engine may use before it spills, MiB"
+    )
     threads: int = Field(default=0, ge=0, description="Threads of the embedded engine; 0: one per core")
     batch_max_mb: int = Field(default=1024, ge=1, description="Bytes of landing files one ingest batch takes, MiB")
     lease_seconds: float = Field(default=30.0, gt=0, description="How long a writer keeps a table without a heartbeat")

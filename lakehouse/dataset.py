@@ -9,9 +9,11 @@ The types here know nothing of engines or storage; a declaration is a value.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+import pyarrow as pa
 
 from kit.errors import Invalid
 from lakehouse.schema import DataType, parse_type
@@ -123,11 +125,19 @@ class ByKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Seed:
+    """Rows that come with the code (reference data); the table is replaced when they differ. ``rows`` yields Arrow rows of
+    the declared columns."""
+
+    rows: Callable[[], pa.Table]
+
+
+@dataclass(frozen=True, slots=True)
 class Recorded:
     """Written by the runner itself beside other datasets (expectation metrics, quarantine): it has no query."""
 
 
-Flow = AutoLoader | AutoCdc | ByKey | Recorded
+Flow = AutoLoader | AutoCdc | ByKey | Seed | Recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,5 +180,6 @@ class Dataset:
 
     @property
     def statistics_columns(self) -> tuple[str, ...]:
-        """Columns whose minimum and maximum may stand in the Delta log: every one that is not ``pii.*``."""
-        return tuple(column.name for column in self.columns if not column.is_pii)
+        """Columns whose minimum and maximum may stand in the Delta log: every one of an ordered type that
+        is not ``pii.*``."""
+        return tuple(column.name for column in self.columns if not column.is_pii and column.data_type.has_range)

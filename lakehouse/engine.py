@@ -176,6 +176,9 @@ class Engine(Protocol):
     def batch(self, table: str, flow: str) -> int:
         """The last batch of a flow that reached the table; 0 for none."""
 
+    def pieces(self, tables: Sequence[str]) -> int:
+        """In how many key-hash buckets a computation over these tables fits the engine's memory, by the tables' sizes."""
+
     def create(self, target: Dataset, fence: Fence) -> int:
         """Create the table as declared, or add columns the declaration has gained; returns the version."""
 

@@ -33,7 +33,12 @@ def delta_schema_json(dataset: Dataset) -> str:
     """The table's schema in Delta's JSON form, with comments. Every column is nullable there: keys are checked at the edge,
     where an error can name the column."""
     fields = [
-        {"name": column.name, "type": _delta_type(column.data_type.arrow), "nullable": True, "metadata": {"comment": column.comment}}
+        {
+            "name": column.name,
+            "type": _delta_type(column.data_type.arrow),
+            "nullable": True,
+            "metadata": {"comment": column.comment},
+        }
         for column in dataset.columns
     ]
     return json.dumps({"type": "struct", "fields": fields})
@@ -50,7 +55,8 @@ def _delta_type(arrow: pa.DataType) -> object:
         return {
             "type": "struct",
             "fields": [
-                {"name": member.name, "type": _delta_type(member.type), "nullable": True, "metadata": {}} for member in members
+                {"name": member.name, "type": _delta_type(member.type), "nullable": True, "metadata": {}}
+                for member in members
             ],
         }
     if pa.types.is_list(arrow):

@@ -45,6 +45,11 @@ class DataType:
     def is_struct(self) -> bool:
         return bool(self.fields)
 
+    @property
+    def has_range(self) -> bool:
+        """Whether Delta keeps its minimum and maximum; Spark refuses to name a BOOLEAN or an ARRAY among such columns."""
+        return self.element is None and self.sql != "BOOLEAN"
+
 
 @lru_cache(maxsize=512)
 def parse_type(text: str) -> DataType:

@@ -48,6 +48,15 @@ def load_table(path: Path) -> DeltaTable | None:
         return None
 
 
+def stored_bytes(path: Path) -> int:
+    """Size of the newest snapshot's data files; 0 where there is no table."""
+    table = load_table(path)
+    if table is None:
+        return 0
+    sizes = pa.table(table.get_add_actions()).column("size_bytes")
+    return sum(size.as_py() for size in sizes)
+
+
 def fence_of(table: DeltaTable) -> int:
     """The highest fencing token that has reached the table, by a commit or by a takeover."""
     claimed = int(table.metadata().configuration.get(FENCE_PROPERTY, "0"))
@@ -101,7 +110,11 @@ def append(path: Path, target: Dataset, rows: pa.RecordBatchReader, commit: Comm
 
     def write(table: DeltaTable) -> None:
         write_deltalake(
-            table, rows, mode="append", commit_properties=_properties(commit), writer_properties=writer_properties(target)
+            table,
+            rows,
+            mode="append",
+            commit_properties=_properties(commit),
+            writer_properties=writer_properties(target),
         )
 
     return _commit(path, target, commit, write)
@@ -112,7 +125,11 @@ def replace(path: Path, target: Dataset, rows: pa.RecordBatchReader, commit: Com
 
     def write(table: DeltaTable) -> None:
         write_deltalake(
-            table, rows, mode="overwrite", commit_properties=_properties(commit), writer_properties=writer_properties(target)
+            table,
+            rows,
+            mode="overwrite",
+            commit_properties=_properties(commit),
+            writer_properties=writer_properties(target),
         )
 
     return _commit(path, target, commit, write)
@@ -145,7 +162,9 @@ def merge(path: Path, target: Dataset, rows: pa.RecordBatchReader, commit: Commi
 def writer_properties(target: Dataset) -> WriterProperties:
     """Parquet settings: zstd, and no column statistics in file footers for personal columns."""
     silent = ColumnProperties(statistics_enabled="NONE")
-    personal = [leaf for column in target.columns if column.is_pii for leaf in _leaves(column.name, column.data_type.arrow)]
+    personal = [
+        leaf for column in target.columns if column.is_pii for leaf in _leaves(column.name, column.data_type.arrow)
+    ]
     return WriterProperties(
         compression="ZSTD", compression_level=1, column_properties=dict.fromkeys(personal, silent) or None
     )
@@ -162,7 +181,9 @@ def _commit(path: Path, target: Dataset, commit: Commit, write: Callable[[DeltaT
         write(table)
     except CommitFailedError as conflict:
         commit.fence.check()
-        raise CommitConflict(f"{target.name}: another writer committed first; the batch is computed again") from conflict
+        raise CommitConflict(
+            f"{target.name}: another writer committed first; the batch is computed again"
+        ) from conflict
     boundary("commit.written")
     if table.version() == before:
         table.update_incremental()
@@ -192,9 +213,13 @@ def _gained_columns(target: Dataset, stored: Schema, declared: Schema) -> list[F
     wanted = {field.name: field for field in declared.fields}
     for name, field in present.items():
         if name not in wanted:
-            raise SchemaDrift(f"{target.name}: the table has column {name}, its declaration has not; run it with --full-refresh")
+            raise SchemaDrift(
+                f"{target.name}: the table has column {name}, its declaration has not; run it with --full-refresh"
+            )
         if field.type != wanted[name].type:
-            raise SchemaDrift(f"{target.name}.{name} is declared with another type than the table has; run it with --full-refresh")
+            raise SchemaDrift(
+                f"{target.name}.{name} is declared with another type than the table has; run it with --full-refresh"
+            )
     return [field for name, field in wanted.items() if name not in present]
 
 

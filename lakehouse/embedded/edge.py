@@ -44,13 +44,17 @@ def raised_by(failure: BaseException) -> C360Error:
     if mark := _MARK.search(text):
         where = mark[2]
         if mark[1] == "null_key":
-            return NullKey(f"{where} is NULL, and is declared not to be; drop or quarantine such rows by an expectation")
+            return NullKey(
+                f"{where} is NULL, and is declared not to be; drop or quarantine such rows by an expectation"
+            )
         return LossyCast(f"{where}: a value does not fit the declared type without loss; round or cast it in the query")
     if isinstance(failure, _ABOUT_THE_TEXT):
         return QueryFailed(f"the query is not valid: {text.splitlines()[0]}")
     if isinstance(failure, duckdb.OutOfMemoryException):
         return QueryFailed("the engine's memory limit is too small for this step; raise C360_MEMORY_LIMIT_MB")
-    return QueryFailed(f"a row made the query fail ({type(failure).__name__}); under ANSI rules an overflow or a bad cast is an error: use try_cast or try_divide")
+    return QueryFailed(
+        f"a row made the query fail ({type(failure).__name__}); under ANSI rules an overflow or a bad cast is an error: use try_cast or try_divide"
+    )
 
 
 def _checked(dataset: str, name: str, stored: str, declared: str, nullable: bool) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -14,6 +13,12 @@ from lakehouse.embedded import commit as delta
 from lakehouse.embedded.session import EmbeddedSession
 from lakehouse.engine import Fence, StaleFence
 from lakehouse.paths import table_path
+from lakehouse.scratch import own_scratch, remove_leftovers
+
+
+_EXPANSION = 12
+"""Memory that one byte of Parquet may need on its way through windows and joins: about 6 as columns, and as much again for
+the operators. Measured on web events (bench/memory.py)."""
 
 
 class EmbeddedEngine:
@@ -26,14 +31,12 @@ class EmbeddedEngine:
         self._scratch = scratch
         self._memory_limit_mb = memory_limit_mb
         self._threads = threads
-        _remove_leftovers(scratch)
+        remove_leftovers(scratch)
 
     @contextmanager
     def session(self, as_of: date) -> Iterator[EmbeddedSession]:
-        spill = self._scratch / f"{os.getpid()}"
-        spill.mkdir(parents=True, exist_ok=True)
         session = EmbeddedSession(
-            self._lake, spill, as_of, memory_limit_mb=self._memory_limit_mb, threads=self._threads
+            self._lake, own_scratch(self._scratch), as_of, memory_limit_mb=self._memory_limit_mb, threads=self._threads
         )
         try:
             yield session
@@ -47,6 +50,10 @@ class EmbeddedEngine:
     def batch(self, table: str, flow: str) -> int:
         loaded = delta.load_table(table_path(self._lake, table))
         return 0 if loaded is None else loaded.transaction_version(flow) or 0
+
+    def pieces(self, tables: Sequence[str]) -> int:
+        sizes = (delta.stored_bytes(table_path(self._lake, table)) for table in tables)
+        return max(1, math.ceil(sum(sizes) * _EXPANSION / (self._memory_limit_mb << 20)))
 
     def create(self, target: Dataset, fence: Fence) -> int:
         return delta.create_table(table_path(self._lake, target.name), target, fence).version()
@@ -63,10 +70,3 @@ class EmbeddedEngine:
             raise StaleFence(f"a writer with a newer lease ({reached}) has the table; this one holds {fence.token}")
         loaded.optimize.compact()
         loaded.create_checkpoint()
-
-
-def _remove_leftovers(scratch: Path) -> None:
-    """Spilled rows of processes that are gone: they may hold personal data and are of no use."""
-    for folder in scratch.glob("[0-9]*"):
-        if not Path(f"/proc/{folder.name}").exists():
-            shutil.rmtree(folder, ignore_errors=True)

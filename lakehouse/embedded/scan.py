@@ -51,7 +51,9 @@ def _refuse_unreadable(table: DeltaTable) -> None:
         unknown.discard("deletionVectors")
     if protocol.min_reader_version == 2 or unknown:  # noqa: PLR2004 - reader version 2 is column mapping
         names = ", ".join(sorted(unknown)) or "columnMapping"
-        raise UnreadableTable(f"the table needs Delta reader feature {names}, which the embedded engine does not read; use the Spark engine")
+        raise UnreadableTable(
+            f"the table needs Delta reader feature {names}, which the embedded engine does not read; use the Spark engine"
+        )
 
 
 def _has_deletion_vectors(table: DeltaTable) -> bool:

@@ -127,10 +127,14 @@ class EmbeddedSession:
         if not target.keys:
             return
         keys = ", ".join(map(quoted, target.keys))
-        doubled = self._run(f"SELECT count(*) FROM (SELECT 1 FROM {quoted(_RESULT)} GROUP BY {keys} HAVING count(*) > 1)")
+        doubled = self._run(
+            f"SELECT count(*) FROM (SELECT 1 FROM {quoted(_RESULT)} GROUP BY {keys} HAVING count(*) > 1)"
+        )
         row = doubled.fetchone()
         if row is not None and row[0]:
-            raise DuplicateKey(f"{target.name}: the query yields {row[0]} keys ({', '.join(target.keys)}) more than once")
+            raise DuplicateKey(
+                f"{target.name}: the query yields {row[0]} keys ({', '.join(target.keys)}) more than once"
+            )
 
     def _conditions(self, restriction: Restriction) -> list[str]:
         keys = [self._native_expression(expression) for expression in restriction.key]

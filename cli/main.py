@@ -1,0 +1,201 @@
+"""The ``c360`` command. Every command takes ``--home`` and, where it has a result, ``--json``."""
+
+from __future__ import annotations
+
+import os
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli import checks, keys, runs, serving
+from cli.installation import Installation, at
+from cli.output import Steps, err, out, print_json, print_rows, reporting
+from kit.clock import today
+from lakehouse.query import run_query
+from pipelines.sample import land_sample
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Customer 360 on a lakehouse."
+)
+land_app = typer.Typer(no_args_is_help=True, help="Put files into the landing zone.")
+pipeline_app = typer.Typer(no_args_is_help=True, help="Run pipelines.")
+app.add_typer(land_app, name="land")
+app.add_typer(pipeline_app, name="pipeline")
+
+Home = Annotated[Path | None, typer.Option("--home", help="Directory of all state (default: C360_HOME or ./.c360).")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+EngineName = Annotated[str, typer.Option("--engine", help="embedded or spark.")]
+AsOf = Annotated[
+    datetime | None,
+    typer.Option("--as-of", formats=["%Y-%m-%d"], help="Date the windows end at (default: today, UTC)."),
+]
+
+
+@app.command()
+def init(home: Home = None, json: Json = False) -> None:
+    """Create the home directory, the control database and an API key (shown once)."""
+    with reporting(json=json):
+        installation = at(home)
+        key = keys.first_key(installation)
+        if json:
+            print_json({"home": str(installation.settings.home), "api_key": key})
+        elif key:
+            out.print(
+                f"Initialised {installation.settings.home}.\nAPI key, shown this once: [bold]{key}[/bold]",
+                highlight=False,
+            )
+        else:
+            out.print(f"{installation.settings.home} is initialised already; nothing was changed.", highlight=False)
+
+
+@land_app.command("sample")
+def land_sample_command(
+    customers: Annotated[int, typer.Option(min=1, help="How many customers.")] = 5000,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal files.")] = 7,
+    until: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day of the history (default: yesterday).")
+    ] = None,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Write believable, dirty sample files of the CRM, the shop and finance."""
+    with reporting(json=json), Steps(quiet=json) as steps:
+        settings = at(home).settings
+        last = until.date() if until else today() - timedelta(days=1)
+        landed = land_sample(settings.landing, customers=customers, seed=seed, until=last, progress=steps.counted)
+    if json:
+        print_json(landed)
+    else:
+        out.print(f"Landed {landed.files} files in {settings.landing}.", highlight=False)
+
+
+@pipeline_app.command("run")
+def run_pipeline_command(
+    name: Annotated[str, typer.Argument(help="The pipeline, for example daily.")],
+    full_refresh: Annotated[
+        bool, typer.Option("--full-refresh", help="Recompute silver and gold from bronze.")
+    ] = False,
+    as_of: AsOf = None,
+    engine: EngineName = "embedded",
+    buckets: Annotated[int, typer.Option(min=0, help="Pieces to compute a whole table in; 0 chooses by size.")] = 0,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Run a pipeline here and now. What is up to date is left alone."""
+    with reporting(json=json), Steps(quiet=json) as steps:
+        record = runs.run_now(
+            at(home),
+            name,
+            as_of=_date(as_of),
+            full_refresh=full_refresh,
+            engine=engine,
+            buckets=buckets,
+            progress=steps,
+        )
+    if json:
+        print_json(record)
+    else:
+        runs.print_record(record)
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="One Spark SQL query; tables are named <layer>.<noun>.")],
+    limit: Annotated[int, typer.Option(min=0, help="At most so many rows; 0 for all.")] = 0,
+    as_of: AsOf = None,
+    engine: EngineName = "embedded",
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Ask the lakehouse in Spark SQL, read-only."""
+    with reporting(json=json):
+        installation = at(home)
+        with installation.engine(engine) as opened:
+            rows = run_query(opened, installation.catalog, query, _date(as_of) or today(), limit or None)
+        if json:
+            print_json({"columns": rows.column_names, "rows": [list(row.values()) for row in rows.to_pylist()]})
+        else:
+            print_rows(rows)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")] = None,
+    home: Home = None,
+) -> None:
+    """Serve the API."""
+    with reporting(json=False):
+        serving.serve(at(home), host, port)
+
+
+@app.command()
+def up(
+    customers: Annotated[int, typer.Option(min=1, help="Customers of the sample, if nothing has landed yet.")] = 5000,
+    home: Home = None,
+) -> None:
+    """Everything on sample data: migrate, land, run the pipeline, serve."""
+    with reporting(json=False):
+        installation = at(home)
+        key = keys.demo_key(installation)
+        with Steps(quiet=False) as steps:
+            if not any(installation.settings.landing.glob("*/*")):
+                land_sample(
+                    installation.settings.landing,
+                    customers=customers,
+                    until=today() - timedelta(days=1),
+                    progress=steps.counted,
+                )
+            runs.run_now(
+                installation, "daily", as_of=None, full_refresh=False, engine="embedded", buckets=0, progress=steps
+            )
+        serving.serve(installation, None, None, hint=_what_to_try(installation, key))
+
+
+@app.command()
+def check(home: Home = None, json: Json = False) -> None:
+    """Is this installation healthy? Exit code 1 if not."""
+    with reporting(json=json):
+        findings = checks.examine(at(home))
+        healthy = all(finding.ok for finding in findings)
+        if json:
+            print_json({"healthy": healthy, "findings": findings})
+        else:
+            for finding in findings:
+                out.print(
+                    f"{'[green]ok[/green]  ' if finding.ok else '[red]bad[/red] '} {finding.subject}: {finding.detail}",
+                    highlight=False,
+                )
+        if not healthy:
+            raise typer.Exit(1)
+
+
+def _date(value: datetime | None) -> date | None:
+    return None if value is None else value.date()
+
+
+def _what_to_try(installation: Installation, key: str) -> str:
+    settings = installation.settings
+    example = serving.example_customer(installation)
+    base = f"http://{settings.host}:{settings.port}"
+    home = "" if os.environ.get("C360_HOME") is None and str(settings.home) == ".c360" else f" --home {settings.home}"
+    return "\n".join(
+        (
+            f"Customer 360 is up on {base}. Try:",
+            f"  curl -H 'Authorization: Bearer {key}' {base}/customers/{example}",
+            f"  open {base}/docs",
+            f'  .venv/bin/c360 sql{home} "SELECT count(*) AS customers FROM gold.customer_360"',
+            f"  .venv/bin/c360 pipeline run daily{home}",
+            f"The demo key is kept in {keys.demo_file(settings)} (mode 600).",
+        )
+    )
+
+
+def main() -> None:
+    """Entry point of the ``c360`` command."""
+    app()
+
+
+__all__ = ["app", "err", "main"]

@@ -1,0 +1,84 @@
+"""How commands speak: one JSON document on stdout with ``--json``, else text and tables; progress goes to stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from kit.errors import C360Error
+
+out, err = Console(), Console(stderr=True)
+
+
+def print_json(document: object) -> None:
+    """Print one JSON document."""
+    typer.echo(orjson.dumps(document, default=_as_json).decode())
+
+
+def print_rows(rows: pa.Table) -> None:
+    """Print Arrow rows as a table for people."""
+    table = Table(*rows.column_names)
+    for row in rows.to_pylist():
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    out.print(table)
+
+
+@contextmanager
+def reporting(*, json: bool) -> Iterator[None]:
+    """Turn an error of this project into one line on stderr (with ``--json``: a document on stdout) and exit code 1."""
+    try:
+        yield
+    except C360Error as error:
+        if json:
+            print_json({"error": {"code": error.code, "kind": error.kind, "message": error.message}})
+        else:
+            err.print(f"[red]error[/red] {error.message}", highlight=False)
+        raise typer.Exit(1) from None
+
+
+class Steps:
+    """A line per step with its time, on a terminal a moving one; quiet with ``--json``."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description:<28}"),
+            TextColumn("{task.fields[step]}"),
+            TimeElapsedColumn(),
+            console=err,
+            disable=quiet,
+            transient=False,
+        )
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> Steps:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, subject: str, step: str) -> None:
+        """Say what is happening to ``subject`` now."""
+        if subject not in self._tasks:
+            self._tasks[subject] = self._bar.add_task(subject, step=step, total=1)
+        done = step in ("done", "published")
+        self._bar.update(self._tasks[subject], step=step, completed=1 if done else 0)
+
+
+def _as_json(value: object) -> object:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    raise TypeError(f"a value of type {type(value).__name__} has no JSON form")

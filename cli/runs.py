@@ -1,0 +1,106 @@
+"""Runs a pipeline in this process, as a run row: enqueued, claimed, finished or failed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import date
+from typing import Any
+
+from cli.installation import Installation, writer_name
+from kit.clock import today
+from kit.errors import C360Error, Conflict
+from kit.faults import boundary
+from pipelines.flows.context import Progress
+from pipelines.runner import check_pipeline, run_pipeline
+from workers import queue
+from workers.models import Run
+
+
+class RunTaken(Conflict):
+    """A worker took the run before this process could."""
+
+    code = "cli.run_taken"
+
+
+def run_now(
+    installation: Installation,
+    pipeline: str,
+    *,
+    as_of: date | None,
+    full_refresh: bool,
+    engine: str,
+    buckets: int,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Enqueue a run, carry it out here, and return its record. A failure is recorded before it is raised."""
+    check_pipeline(pipeline)
+    run = _enqueue(installation, pipeline, as_of or today(), full_refresh=full_refresh, engine=engine)
+    boundary("run.claimed")
+    try:
+        with _heartbeat(installation, run), installation.engine(engine) as opened, installation.store() as store:
+            result = run_pipeline(pipeline, installation.context(opened, run, progress, buckets), store)
+    except C360Error as error:
+        with installation.database.transaction() as session:
+            queue.fail(session, run, code=error.code, message=error.message)
+        raise
+    boundary("run.before_finish")
+    record = {
+        "commits": result.commits,
+        "datasets": {flow.dataset: _flow_record(asdict(flow)) for flow in result.datasets},
+        "online": {item.view: asdict(item) for item in result.published},
+    }
+    with installation.database.transaction() as session:
+        queue.finish(session, run, record)
+    return {
+        "id": run.id,
+        "pipeline": pipeline,
+        "state": "succeeded",
+        "as_of": run.as_of.isoformat(),
+        "engine": engine,
+        **record,
+    }
+
+
+def _enqueue(installation: Installation, pipeline: str, as_of: date, *, full_refresh: bool, engine: str) -> Run:
+    with installation.database.transaction() as session:
+        run = queue.enqueue(
+            session,
+            pipeline=pipeline,
+            as_of=as_of,
+            full_refresh=full_refresh,
+            engine=engine,
+            trigger="cli",
+            requested_by="cli",
+        )
+        claimed = queue.claim(session, writer_name(), run_id=run.id, seconds=installation.settings.lease_seconds)
+    if claimed is None:
+        raise RunTaken(f"run {run.id} was taken by a worker; look at it there")
+    return claimed
+
+
+@contextmanager
+def _heartbeat(installation: Installation, run: Run) -> Iterator[None]:
+    """Keep the run's lease while it works."""
+    stopped = threading.Event()
+    seconds = installation.settings.lease_seconds
+
+    def beat() -> None:
+        while not stopped.wait(seconds / 3):
+            with installation.database.transaction() as session:
+                queue.heartbeat(session, run, seconds=seconds)
+
+    thread = threading.Thread(target=beat, name="run-heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def _flow_record(flow: dict[str, Any]) -> dict[str, Any]:
+    flow.pop("dataset")
+    return flow

@@ -1,0 +1,49 @@
+"""Finds the datasets: a module in reference/, bronze/, silver/, gold/ or quality/ with a ``dataset`` is one, with the ``.sql`` beside it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from importlib import import_module
+from importlib.resources import files
+from pkgutil import iter_modules
+
+from governance.classification import PII_CLASSES, looks_personal
+from lakehouse.catalog import Catalog
+from lakehouse.dataset import PUBLIC, SUBJECT_KEY, Dataset, InvalidDeclaration
+
+LAYERS = ("reference", "bronze", "silver", "gold", "quality")
+
+
+@cache
+def load_catalog() -> Catalog:
+    """All datasets of this installation, checked. Raises InvalidDeclaration, which names the dataset and what to write."""
+    return Catalog(dataset for layer in LAYERS for dataset in _layer(layer))
+
+
+def check_classes(dataset: Dataset) -> None:
+    """Refuse a column whose name looks personal and whose class does not say so, and classes nobody defined."""
+    for column in dataset.columns:
+        if column.cls not in (PUBLIC, SUBJECT_KEY, *PII_CLASSES):
+            raise InvalidDeclaration(
+                f"{dataset.name}.{column.name}: there is no class {column.cls}; write one of {', '.join(PII_CLASSES)}"
+            )
+        if looks_personal(column.name) and not column.is_pii:
+            raise InvalidDeclaration(f"{dataset.name}.{column.name} looks personal; give it a pii.* class")
+
+
+def _layer(layer: str) -> list[Dataset]:
+    package = f"pipelines.{layer}"
+    found = []
+    for module in iter_modules(import_module(package).__path__):
+        dataset = getattr(import_module(f"{package}.{module.name}"), "dataset", None)
+        if not isinstance(dataset, Dataset):
+            raise InvalidDeclaration(f"{package}.{module.name} declares no dataset: it needs `dataset = Dataset(...)`")
+        if dataset.name != f"{layer}.{module.name}":
+            raise InvalidDeclaration(f"{package}.{module.name} must declare {layer}.{module.name}, not {dataset.name}")
+        query = files(package).joinpath(f"{module.name}.sql")
+        if query.is_file():
+            dataset = replace(dataset, query=query.read_text(encoding="utf-8"))
+        check_classes(dataset)
+        found.append(dataset)
+    return found

@@ -1,0 +1,91 @@
+"""What a flow works with, and what it reports back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import TypeVar
+
+from lakehouse.catalog import Catalog
+from lakehouse.checkpoints import Checkpoints
+from lakehouse.engine import Commit, CommitConflict, Engine
+from lakehouse.lease import Lease, Leases
+
+T = TypeVar("T")
+
+ATTEMPTS = 5
+"""How often a batch is computed when other writers keep committing first."""
+
+Progress = Callable[[str, str], None]
+"""Called with (dataset, what is happening to it now)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowContext:
+    """One run's means: where to read, compute, commit, and on whose behalf.
+
+    ``buckets`` is how many pieces a whole table is computed in; 0 chooses by the size of its inputs.
+    """
+
+    engine: Engine
+    catalog: Catalog
+    checkpoints: Checkpoints
+    leases: Leases
+    landing: Path
+    run_id: str
+    as_of: date
+    owner: str
+    full_refresh: bool = False
+    buckets: int = 0
+    batch_max_bytes: int = 1 << 30
+    progress: Progress = field(default=lambda _dataset, _step: None)
+
+    @contextmanager
+    def writing(self, table: str) -> Iterator[Lease]:
+        """Hold the one right to write a table. A lease taken over from a writer that vanished is first made known to the
+        table itself, so that nothing of that writer can still arrive."""
+        with self.leases.acquire(table, self.owner, wait=self.leases.seconds * 2 + 10) as lease:
+            if lease.taken_over:
+                self.engine.claim(table, lease)
+            yield lease
+
+    def commit(self, flow: str, batch: int, lease: Lease) -> Commit:
+        """Identity of a commit of this run."""
+        return Commit(flow, batch, lease, {"run_id": self.run_id, "as_of": self.as_of.isoformat()})
+
+
+@dataclass(slots=True)
+class FlowResult:
+    """What one flow did in one run. Counts are of rows; ``expectations`` maps a name to its failures."""
+
+    dataset: str
+    version_before: int | None = None
+    version_after: int | None = None
+    batches: int = 0
+    rows_in: int = 0
+    rows_out: int = 0
+    rows_written: int = 0
+    rows_deleted: int = 0
+    dropped: int = 0
+    quarantined: int = 0
+    expectations: dict[str, int] = field(default_factory=dict)
+    files: int = 0
+    unreadable_files: int = 0
+    seconds: float = 0.0
+
+    def count_failures(self, failures: Mapping[str, int]) -> None:
+        for name, failed in failures.items():
+            self.expectations[name] = self.expectations.get(name, 0) + failed
+
+
+def retried(attempt: Callable[[], T]) -> T:
+    """Run ``attempt`` again, from its own beginning, when another writer committed first."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return attempt()
+        except CommitConflict:
+            continue
+    return attempt()

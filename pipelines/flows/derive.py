@@ -1,0 +1,208 @@
+"""Computed datasets: plan a batch on pinned inputs, recompute what changed, write what differs.
+
+`ByKey` and `AutoCdc` run alike. The keys that any input change touches are recomputed from the whole of their inputs, the
+result is compared with the table's rows of these keys, and only rows that differ are merged: the outcome depends on the
+inputs and ``as_of`` alone, never on the order or the batches in which they came. A whole table is computed in buckets of the
+key's hash, which bounds memory.
+
+Order of commits within a batch: quarantine, metrics, then the table; each is a no-op when a crash made it run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kit.errors import C360Error
+from kit.faults import boundary
+from lakehouse.catalog import definition, input_keys, statement_of
+from lakehouse.checkpoints import Batch
+from lakehouse.dataset import AutoCdc, ByKey, Dataset
+from lakehouse.engine import CHANGE, CommitConflict, Restriction, Session, StaleFence
+from lakehouse.lease import Lease
+from pipelines.flows import cdc, expectations, quality
+from pipelines.flows.context import FlowContext, FlowResult, retried
+from pipelines.flows.scope import Scope, choose_scope
+
+_MISSING = -1
+"""Version of an input that does not exist yet."""
+
+
+def run_derived(context: FlowContext, dataset: Dataset) -> FlowResult:
+    """Bring a computed dataset up to its inputs' newest versions. First finishes a batch that a crash left planned."""
+    result = FlowResult(dataset.name)
+    with context.writing(dataset.name) as lease:
+        result.version_before = context.engine.version(dataset.name)
+        if (left := context.checkpoints.planned(dataset.name)) is not None:
+            _finish(context, dataset, left, lease, result)
+        if (batch := _plan(context, dataset, refresh=context.full_refresh)) is not None:
+            _finish(context, dataset, batch, lease, result)
+        result.version_after = context.engine.version(dataset.name)
+    return result
+
+
+def _plan(context: FlowContext, dataset: Dataset, *, refresh: bool) -> Batch | None:
+    inputs = {name: _version(context, name) for name in context.catalog.inputs(dataset)}
+    last = context.checkpoints.last(dataset.name)
+    current = (inputs, definition(dataset), context.as_of if _uses_as_of(dataset) else None)
+    if last is not None and not refresh and context.engine.version(dataset.name) is not None:
+        done = (dict(last.inputs), last.definition, last.as_of if _uses_as_of(dataset) else None)
+        if done == current:
+            return None
+    batch = context.checkpoints.plan(
+        dataset.name,
+        inputs=inputs,
+        as_of=context.as_of,
+        definition=definition(dataset),
+        after=context.engine.batch(dataset.name, dataset.name),
+        run_id=context.run_id,
+    )
+    boundary("flow.batch_planned")
+    return batch
+
+
+def _finish(context: FlowContext, dataset: Dataset, batch: Batch, lease: Lease, result: FlowResult) -> None:
+    """Compute and commit one planned batch. A batch that cannot succeed as it is gives way to a new plan at the next run."""
+    try:
+        version = retried(lambda: _compute_and_commit(context, dataset, batch, lease, result))
+    except (StaleFence, CommitConflict):
+        raise
+    except C360Error:
+        context.checkpoints.abandon(batch)
+        raise
+    boundary("flow.target_committed")
+    context.checkpoints.mark(batch, target_version=version)
+    boundary("flow.batch_marked")
+    result.batches += 1
+
+
+def _compute_and_commit(context: FlowContext, dataset: Dataset, batch: Batch, lease: Lease, result: FlowResult) -> int:
+    if (
+        context.engine.batch(dataset.name, dataset.name) >= batch.batch
+    ):  # a crash came after the commit, before the mark
+        return _version(context, dataset.name)
+    context.progress(dataset.name, "computing")
+    with context.engine.session(batch.as_of) as session:
+        current = context.engine.version(dataset.name)
+        scope = choose_scope(context, session, dataset, batch, current)
+        outcome = _compute(context, session, dataset, batch, scope, current)
+        boundary("flow.computed")
+        quality.record(context, session, dataset, batch, outcome.quality, scope)
+        commit = context.commit(dataset.name, batch.batch, lease)
+        version = current
+        if current is None:
+            context.progress(dataset.name, "writing")
+            context.engine.create(dataset, lease)
+            columns = ", ".join(dataset.column_names)
+            version = session.append(dataset, f"SELECT {columns} FROM __changes", commit).version
+        elif outcome.changes:
+            context.progress(dataset.name, "writing")
+            version = session.merge(dataset, "SELECT * FROM __changes", commit).version
+        outcome.report(result)
+        return _MISSING if version is None else version
+
+
+@dataclass(slots=True)
+class _Outcome:
+    quality: expectations.Quality
+    rows: int = 0
+    upserts: int = 0
+    deletes: int = 0
+
+    @property
+    def changes(self) -> int:
+        return self.upserts + self.deletes
+
+    def report(self, result: FlowResult) -> None:
+        result.rows_in += self.quality.total or self.rows
+        result.rows_out += self.rows
+        result.rows_written += self.upserts
+        result.rows_deleted += self.deletes
+        result.dropped += self.quality.dropped
+        result.quarantined += self.quality.quarantined
+        result.count_failures(self.quality.failures)
+
+
+def _compute(
+    context: FlowContext, session: Session, dataset: Dataset, batch: Batch, scope: Scope, current: int | None
+) -> _Outcome:
+    """Fill the view ``__changes`` with the rows to merge, bucket by bucket."""
+    outcome = _Outcome(expectations.Quality())
+    for bucket in range(scope.buckets):
+        context.progress(dataset.name, f"computing {bucket + 1}/{scope.buckets}" if scope.buckets > 1 else "computing")
+        _bind_inputs(context, session, dataset, batch.inputs, scope, bucket)
+        _define_rows(session, dataset, outcome)
+        quality.collect(session, dataset, bucket)
+        if current is not None:
+            flow = dataset.flow
+            assert isinstance(flow, ByKey | AutoCdc)  # noqa: S101 - the caller's dispatch, for the type checker
+            session.bind("__target", dataset.name, current, scope.restriction(flow.keys, bucket))
+        outcome.rows += session.materialize("__rows", "SELECT * FROM __kept_rows")
+        changes = _changes_sql(dataset, compare=current is not None)
+        if bucket == 0:
+            session.materialize("__changes", changes)
+        else:
+            session.extend("__changes", changes)
+    counted = session.fetch(
+        f"SELECT count_if({CHANGE} = 'upsert') AS upserts, count_if({CHANGE} = 'delete') AS deletes FROM __changes"
+    ).to_pylist()[0]
+    outcome.upserts, outcome.deletes = int(counted["upserts"]), int(counted["deletes"])
+    return outcome
+
+
+def _bind_inputs(
+    context: FlowContext, session: Session, dataset: Dataset, versions: Mapping[str, int], scope: Scope, bucket: int
+) -> None:
+    for name, version in versions.items():
+        source = context.catalog.get(name)
+        view = view_name(name)
+        if version == _MISSING:
+            session.bind_empty(view, source)
+        else:
+            session.bind(view, name, version, scope.restriction(input_keys(dataset, source), bucket))
+
+
+def _define_rows(session: Session, dataset: Dataset, outcome: _Outcome) -> None:
+    """The views ``__candidates`` (the query's rows) and ``__kept_rows`` (those the table shall hold)."""
+    statement = statement_of(dataset)
+    session.define("__query", statement.bound({name: view_name(name) for name in statement.inputs}))
+    if dataset.expectations:
+        session.materialize("__candidates", "SELECT * FROM __query")
+        outcome.quality.add(expectations.measure(session, dataset, "__candidates"))
+    else:
+        session.define("__candidates", "SELECT * FROM __query")
+    session.define("__kept", f"SELECT * FROM __candidates WHERE {expectations.kept_rows(dataset)}")
+    if isinstance(dataset.flow, AutoCdc):
+        session.define("__kept_rows", cdc.states_sql(dataset, dataset.flow, "__kept"))
+    else:
+        session.define("__kept_rows", "SELECT * FROM __kept")
+
+
+def _changes_sql(dataset: Dataset, *, compare: bool) -> str:
+    """Rows to merge: new or different ones as ``upsert``, rows that are gone as ``delete``."""
+    columns = dataset.column_names
+    rows = ", ".join(f"r.{name} AS {name}" for name in columns)
+    if not compare:
+        return f"SELECT 'upsert' AS {CHANGE}, {rows} FROM __rows AS r"
+    joined = " AND ".join(f"t.{key} = r.{key}" for key in dataset.keys)
+    same = " AND ".join(f"t.{name} <=> r.{name}" for name in columns)
+    gone = ", ".join(f"t.{name} AS {name}" for name in columns)
+    return (
+        f"SELECT 'upsert' AS {CHANGE}, {rows} FROM __rows AS r LEFT JOIN __target AS t ON {joined} "
+        f"WHERE t.{dataset.keys[0]} IS NULL OR NOT ({same}) "
+        f"UNION ALL SELECT 'delete' AS {CHANGE}, {gone} FROM __target AS t LEFT ANTI JOIN __rows AS r ON {joined}"
+    )
+
+
+def view_name(table: str) -> str:
+    """The session's view of a table."""
+    return table.replace(".", "__")
+
+
+def _version(context: FlowContext, table: str) -> int:
+    version = context.engine.version(table)
+    return _MISSING if version is None else version
+
+
+def _uses_as_of(dataset: Dataset) -> bool:
+    return "as_of" in statement_of(dataset).parameters

@@ -1,0 +1,116 @@
+"""auto_loader: each landing file once, into bronze, over any crash.
+
+A batch is planned first (which files, in the control database), then committed as one append with (flow, batch), then marked.
+After a crash the planned batch is done again with the same files and the same instant, and is a no-op where its commit had
+reached the table. Files that cannot be read are recorded with their reason, are tried again when they change, and stop
+nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+import pyarrow as pa
+
+from kit.faults import boundary
+from lakehouse.checkpoints import Batch
+from lakehouse.dataset import AutoLoader, Dataset
+from lakehouse.files.listing import LandingFile, list_files
+from lakehouse.files.reader import read_files
+from lakehouse.lease import Lease
+from lakehouse.properties import arrow_schema
+from pipelines.flows import quality
+from pipelines.flows.context import FlowContext, FlowResult, retried
+from pipelines.flows.expectations import Quality, measure
+
+
+def run_auto_loader(context: FlowContext, dataset: Dataset) -> FlowResult:
+    """Append the records of all files not seen before, in batches of at most ``batch_max_bytes``."""
+    flow = dataset.flow
+    assert isinstance(flow, AutoLoader)  # noqa: S101 - the caller's dispatch, for the type checker
+    result = FlowResult(dataset.name)
+    with context.writing(dataset.name) as lease:
+        result.version_before = context.engine.version(dataset.name)
+        if context.engine.version(dataset.name) is None:
+            context.engine.create(dataset, lease)
+        if (left := context.checkpoints.planned(dataset.name)) is not None:
+            _ingest(context, dataset, left, lease, result)
+        unseen = context.checkpoints.unseen(dataset.name, list_files(context.landing, flow.path))
+        boundary("ingest.files_seen")
+        for files in _batches(unseen, context.batch_max_bytes):
+            batch = context.checkpoints.plan_files(
+                dataset.name,
+                files,
+                as_of=context.as_of,
+                definition="files",
+                after=context.engine.batch(dataset.name, dataset.name),
+                run_id=context.run_id,
+            )
+            boundary("ingest.batch_planned")
+            _ingest(context, dataset, batch, lease, result)
+        result.version_after = context.engine.version(dataset.name)
+    return result
+
+
+def _ingest(context: FlowContext, dataset: Dataset, batch: Batch, lease: Lease, result: FlowResult) -> None:
+    files = context.checkpoints.files(batch)
+    context.progress(dataset.name, f"reading {len(files)} files")
+    version = retried(lambda: _append(context, dataset, batch, files, lease, result))
+    boundary("flow.target_committed")
+    counts = _measure(context, dataset, batch, version)
+    if counts.total:
+        retried(lambda: quality.record_metrics(context, dataset, batch, counts))
+    boundary("flow.metrics_committed")
+    context.checkpoints.mark(batch, target_version=version)
+    boundary("flow.batch_marked")
+    result.batches += 1
+    result.files += len(files)
+    result.rows_in += counts.total
+    result.rows_out += counts.total
+    result.rows_written += counts.total
+    result.count_failures(counts.failures)
+
+
+def _append(
+    context: FlowContext, dataset: Dataset, batch: Batch, files: list[LandingFile], lease: Lease, result: FlowResult
+) -> int:
+    """Append the files' records unless they are there already; returns the table's version."""
+
+    def unreadable(file: LandingFile, reason: str) -> None:
+        context.checkpoints.mark_unreadable(dataset.name, file, reason)
+        result.unreadable_files += 1
+
+    reached = context.engine.batch(dataset.name, dataset.name) >= batch.batch
+    batches = iter(()) if reached else read_files(context.landing, files, dataset, batch.planned_at, unreadable)
+    first = next(batches, None)
+    if first is None:
+        return context.engine.version(dataset.name) or 0
+    rows = pa.RecordBatchReader.from_batches(arrow_schema(dataset), chain((first,), batches))
+    with context.engine.session(batch.as_of) as session:
+        return session.append_rows(dataset, rows, context.commit(dataset.name, batch.batch, lease)).version
+
+
+def _measure(context: FlowContext, dataset: Dataset, batch: Batch, version: int) -> Quality:
+    """Count the expectations over the rows of one batch, which its instant tells from all others."""
+    if not dataset.expectations:
+        return Quality()
+    instant = int(batch.planned_at.timestamp() * 1_000_000)
+    with context.engine.session(batch.as_of) as session:
+        session.bind("__bronze", dataset.name, version)
+        session.define("__arrived", f"SELECT * FROM __bronze WHERE unix_micros(_ingested_at) = {instant}")
+        return measure(session, dataset, "__arrived")
+
+
+def _batches(files: list[LandingFile], limit: int) -> Iterator[list[LandingFile]]:
+    """Files in their order, cut so that a batch stays within ``limit`` bytes (one larger file is a batch of its own)."""
+    batch: list[LandingFile] = []
+    size = 0
+    for file in files:
+        if batch and size + file.size > limit:
+            yield batch
+            batch, size = [], 0
+        batch.append(file)
+        size += file.size
+    if batch:
+        yield batch

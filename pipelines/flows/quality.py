@@ -1,0 +1,150 @@
+"""What a batch leaves in quality.expectations and quality.quarantine.
+
+The quarantine is a state, not a log: it holds the rows of a dataset that are held back *now*. A row whose key is computed
+again and passes, or is gone from the inputs, leaves it; a row that was there already is not written twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from decimal import Decimal
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from kit.faults import boundary
+from lakehouse.checkpoints import Batch
+from lakehouse.dataset import SUBJECT_KEY, AutoCdc, ByKey, Dataset
+from lakehouse.engine import CHANGE, Session
+from lakehouse.properties import arrow_schema
+from pipelines.flows.context import FlowContext, retried
+from pipelines.flows.expectations import Quality, failed_rules, quarantined_rows
+from pipelines.flows.scope import Scope
+
+EXPECTATIONS, QUARANTINE = "quality.expectations", "quality.quarantine"
+_HELD = "__held_back"
+
+
+def collect(session: Session, dataset: Dataset, bucket: int) -> None:
+    """Keep the rows of ``__candidates`` that go to quarantine, until `record`."""
+    if not failed_rules(dataset):
+        return
+    flags = ", ".join(f"{fails} AS __f{position}" for position, (_, fails) in enumerate(failed_rules(dataset)))
+    held = f"SELECT *, {_key_hash(_flow_keys(dataset))} AS __key_hash, {flags} FROM __candidates WHERE {quarantined_rows(dataset)}"
+    if bucket == 0:
+        session.materialize(_HELD, held)
+    else:
+        session.extend(_HELD, held)
+
+
+def record(
+    context: FlowContext, session: Session, dataset: Dataset, batch: Batch, quality: Quality, scope: Scope
+) -> None:
+    """Commit a batch's quarantine and metrics; what a crash had committed already stays as it is."""
+    if not dataset.expectations:
+        return
+    if failed_rules(dataset):
+        retried(lambda: _record_quarantine(context, session, dataset, batch, scope))
+    boundary("flow.quarantine_committed")
+    if quality.total:
+        retried(lambda: record_metrics(context, dataset, batch, quality))
+    boundary("flow.metrics_committed")
+
+
+def record_metrics(context: FlowContext, dataset: Dataset, batch: Batch, quality: Quality) -> None:
+    """Append one row per expectation to quality.expectations."""
+    target = context.catalog.get(EXPECTATIONS)
+    rows = [
+        {
+            "run_id": context.run_id,
+            "dataset": dataset.name,
+            "batch": batch.batch,
+            "name": expectation.name,
+            "action": expectation.action.value,
+            "passed_records": quality.total - quality.failures.get(expectation.name, 0),
+            "failed_records": quality.failures.get(expectation.name, 0),
+            "recorded_at": batch.planned_at,
+        }
+        for expectation in dataset.expectations
+    ]
+    with context.writing(EXPECTATIONS) as lease, context.engine.session(batch.as_of) as session:
+        session.load("__metrics", pa.Table.from_pylist(rows, schema=arrow_schema(target)))
+        session.append(target, "SELECT * FROM __metrics", context.commit(dataset.name, batch.batch, lease))
+
+
+def _record_quarantine(context: FlowContext, session: Session, dataset: Dataset, batch: Batch, scope: Scope) -> None:
+    target = context.catalog.get(QUARANTINE)
+    with context.writing(QUARANTINE) as lease:
+        if context.engine.batch(QUARANTINE, dataset.name) >= batch.batch:
+            return
+        arrived = _held_rows(context, session, dataset, batch)
+        known = _known_rows(context, session, dataset, scope)
+        changes = [{CHANGE: "upsert", **row} for key, row in arrived.items() if key not in known]
+        changes += [{CHANGE: "delete", **row} for key, row in known.items() if key not in arrived]
+        if not changes:
+            return
+        schema = pa.schema([pa.field(CHANGE, pa.string()), *arrow_schema(target)])
+        session.load("__quarantine_changes", pa.Table.from_pylist(changes, schema=schema))
+        commit = context.commit(dataset.name, batch.batch, lease)
+        context.engine.create(target, lease)
+        session.merge(target, "SELECT * FROM __quarantine_changes", commit)
+
+
+def _held_rows(context: FlowContext, session: Session, dataset: Dataset, batch: Batch) -> dict[str, dict[str, Any]]:
+    rules = [name for name, _ in failed_rules(dataset)]
+    subject = next((column.name for column in dataset.columns if column.cls == SUBJECT_KEY), None)
+    seen: Counter[str] = Counter()
+    held = {}
+    for row in session.fetch(f"SELECT * FROM {_HELD}").to_pylist():
+        failed = [name for position, name in enumerate(rules) if row[f"__f{position}"]]
+        text = orjson.dumps(
+            {name: row.get(name) for name in dataset.column_names if name in row}, default=_as_text
+        ).decode()
+        digest = "\x1f".join((dataset.name, *failed, text))
+        seen[digest] += 1  # rows that are equal in every column are told apart by how many there are
+        identity = hashlib.sha256(f"{digest}\x1f{seen[digest]}".encode()).hexdigest()
+        held[identity] = {
+            "quarantine_id": identity,
+            "dataset": dataset.name,
+            "rules": failed,
+            "batch": batch.batch,
+            "run_id": context.run_id,
+            "key_hash": row["__key_hash"],
+            "customer_id": row.get(subject) if subject else None,
+            "record": text,
+            "quarantined_at": batch.planned_at,
+        }
+    return held
+
+
+def _known_rows(context: FlowContext, session: Session, dataset: Dataset, scope: Scope) -> dict[str, dict[str, Any]]:
+    """Rows in quarantine now whose keys the batch has computed."""
+    version = context.engine.version(QUARANTINE)
+    if version is None:
+        return {}
+    session.bind("__quarantine", QUARANTINE, version)
+    where = f"dataset = '{dataset.name}'"
+    if scope.touched is not None:
+        keys = [f"k{position}" for position in range(len(_flow_keys(dataset)))]
+        where += f" AND key_hash IN (SELECT {_key_hash(keys)} FROM {scope.touched})"
+    rows = session.fetch(f"SELECT * FROM __quarantine WHERE {where}").to_pylist()
+    return {row["quarantine_id"]: row for row in rows}
+
+
+def _flow_keys(dataset: Dataset) -> tuple[str, ...]:
+    assert isinstance(dataset.flow, ByKey | AutoCdc)  # noqa: S101 - the caller's dispatch, for the type checker
+    return dataset.flow.keys
+
+
+def _key_hash(keys: tuple[str, ...] | list[str]) -> str:
+    """A digest that tells NULL from every string."""
+    parts = ", ".join(f"coalesce(concat('=', CAST({key} AS STRING)), '-')" for key in keys)
+    return f"sha2(concat_ws('|', {parts}), 256)"
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    raise TypeError(f"a value of type {type(value).__name__} has no JSON form")

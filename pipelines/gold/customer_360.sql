@@ -1,0 +1,115 @@
+WITH seen AS (
+  SELECT nullif(trim(customer_id), '') AS customer_id FROM bronze.crm_customers
+  UNION
+  SELECT nullif(trim(customer_id), '') AS customer_id FROM bronze.ecommerce_orders
+),
+lines AS (
+  SELECT
+    sale.customer_id,
+    sale.order_id,
+    sale.order_ts,
+    sale.product_category,
+    sale.currency,
+    sale.gross_amount,
+    sale.net_amount,
+    -- Narrowed so that the exact product has at most 38 digits.
+    CAST(try_cast(sale.gross_amount AS DECIMAL(20,6)) * rates.rate AS DECIMAL(38,6)) AS reported_gross,
+    CAST(try_cast(sale.net_amount AS DECIMAL(20,6)) * rates.rate AS DECIMAL(38,6)) AS reported_net
+  FROM silver.orders AS sale
+  LEFT JOIN silver.exchange_rates AS rates
+    ON rates.currency = sale.currency
+    AND sale.order_ts >= rates.valid_from
+    AND (rates.valid_until IS NULL OR sale.order_ts < rates.valid_until)
+),
+orders AS (
+  SELECT
+    customer_id,
+    order_id,
+    min(order_ts) AS ordered_at,
+    max(order_ts) AS last_line_at,
+    count(*) AS lines_count,
+    count_if(reported_net IS NULL) AS lines_without_rate,
+    sum(reported_gross) AS gross_amount,
+    sum(reported_net) AS net_amount
+  FROM lines
+  GROUP BY customer_id, order_id
+),
+totals AS (
+  SELECT
+    customer_id,
+    count(*) AS orders_count,
+    sum(lines_count) AS order_lines_count,
+    sum(gross_amount) AS gross_amount,
+    sum(net_amount) AS net_amount,
+    sum(lines_without_rate) AS lines_without_rate_count,
+    min(ordered_at) AS first_order_at,
+    max(last_line_at) AS last_order_at,
+    count_if(ordered_at >= CAST(:as_of AS TIMESTAMP) - INTERVAL 30 DAYS AND ordered_at < CAST(:as_of AS TIMESTAMP)) AS orders_30d_count,
+    sum(CASE WHEN ordered_at >= CAST(:as_of AS TIMESTAMP) - INTERVAL 30 DAYS AND ordered_at < CAST(:as_of AS TIMESTAMP) THEN net_amount END) AS net_30d_amount,
+    count_if(ordered_at >= CAST(:as_of AS TIMESTAMP) - INTERVAL 90 DAYS AND ordered_at < CAST(:as_of AS TIMESTAMP)) AS orders_90d_count,
+    sum(CASE WHEN ordered_at >= CAST(:as_of AS TIMESTAMP) - INTERVAL 90 DAYS AND ordered_at < CAST(:as_of AS TIMESTAMP) THEN net_amount END) AS net_90d_amount
+  FROM orders
+  GROUP BY customer_id
+),
+categories AS (
+  SELECT
+    customer_id,
+    product_category,
+    row_number() OVER (PARTITION BY customer_id ORDER BY sum(reported_net) DESC NULLS LAST, product_category) AS place
+  FROM lines
+  WHERE product_category IS NOT NULL
+  GROUP BY customer_id, product_category
+),
+currencies AS (
+  SELECT
+    customer_id,
+    currency,
+    count(DISTINCT order_id) AS orders_count,
+    CAST(round(sum(gross_amount), 2) AS DECIMAL(38,2)) AS gross_amount,
+    CAST(round(sum(net_amount), 2) AS DECIMAL(38,2)) AS net_amount
+  FROM lines
+  GROUP BY customer_id, currency
+),
+spend AS (
+  SELECT
+    customer_id,
+    array_sort(collect_list(named_struct(
+      'currency', currency, 'orders_count', orders_count, 'gross_amount', gross_amount, 'net_amount', net_amount
+    ))) AS spend_by_currency
+  FROM currencies
+  GROUP BY customer_id
+)
+SELECT
+  seen.customer_id,
+  customers.email,
+  customers.first_name,
+  customers.last_name,
+  customers.phone,
+  customers.date_of_birth,
+  customers.address,
+  customers.loyalty_tier,
+  customers.marketing_consent,
+  customers.created_at,
+  customers.updated_at,
+  coalesce(totals.orders_count, 0) AS orders_count,
+  coalesce(totals.order_lines_count, 0) AS order_lines_count,
+  CASE WHEN totals.net_amount IS NOT NULL THEN reporting.currency END AS reporting_currency,
+  CAST(round(coalesce(totals.gross_amount, 0), 2) AS DECIMAL(38,2)) AS gross_amount,
+  CAST(round(coalesce(totals.net_amount, 0), 2) AS DECIMAL(38,2)) AS net_amount,
+  CAST(round(try_divide(totals.net_amount, totals.orders_count), 2) AS DECIMAL(38,2)) AS average_order_value,
+  coalesce(totals.lines_without_rate_count, 0) AS lines_without_rate_count,
+  coalesce(totals.orders_30d_count, 0) AS orders_30d_count,
+  CAST(round(coalesce(totals.net_30d_amount, 0), 2) AS DECIMAL(38,2)) AS net_30d_amount,
+  coalesce(totals.orders_90d_count, 0) AS orders_90d_count,
+  CAST(round(coalesce(totals.net_90d_amount, 0), 2) AS DECIMAL(38,2)) AS net_90d_amount,
+  totals.first_order_at,
+  totals.last_order_at,
+  categories.product_category AS top_category,
+  spend.spend_by_currency
+FROM seen
+CROSS JOIN reference.reporting_currency AS reporting
+LEFT JOIN silver.customers AS customers ON customers.customer_id = seen.customer_id
+LEFT JOIN totals ON totals.customer_id = seen.customer_id
+LEFT JOIN categories ON categories.customer_id = seen.customer_id AND categories.place = 1
+LEFT JOIN spend ON spend.customer_id = seen.customer_id
+WHERE seen.customer_id IS NOT NULL

@@ -1,0 +1,82 @@
+"""Runs a pipeline: its datasets in the order in which they feed each other, then the online store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from kit.errors import NotFound
+from lakehouse.dataset import AutoCdc, AutoLoader, ByKey, Dataset, Seed
+from lakehouse.online.store import OnlineStore
+from pipelines.flows.context import FlowContext, FlowResult
+from pipelines.flows.derive import run_derived
+from pipelines.flows.ingest import run_auto_loader
+from pipelines.flows.seed import run_seed
+from pipelines.publish import PublishResult, publish
+
+PIPELINES = {"daily": "Everything: landing files to gold tables and the online store."}
+"""Pipelines by name."""
+
+
+class UnknownPipeline(NotFound):
+    """There is no pipeline of that name; the message lists those there are."""
+
+    code = "pipeline.unknown"
+
+
+@dataclass(slots=True)
+class PipelineResult:
+    """What a run did: one result per dataset that has a flow, in order, and per published dataset."""
+
+    datasets: list[FlowResult] = field(default_factory=list)
+    published: list[PublishResult] = field(default_factory=list)
+
+    @property
+    def commits(self) -> int:
+        """How many table versions the run added to the datasets themselves."""
+        return sum(
+            (flow.version_after or 0) - (flow.version_before or 0)
+            for flow in self.datasets
+            if flow.version_after is not None
+        )
+
+
+def check_pipeline(name: str) -> None:
+    """Raises UnknownPipeline for a name that is none."""
+    if name not in PIPELINES:
+        raise UnknownPipeline(f"there is no pipeline {name}; there is {', '.join(PIPELINES)}")
+
+
+def run_pipeline(name: str, context: FlowContext, store: OnlineStore) -> PipelineResult:
+    """Bring every dataset up to its inputs. Safe to repeat: what is up to date costs a look at its inputs' versions."""
+    check_pipeline(name)
+    result = PipelineResult()
+    for dataset in context.catalog:
+        run = _flow_of(dataset)
+        if run is None:
+            continue
+        started = time.monotonic()
+        context.progress(dataset.name, "looking for changes")
+        flow = run(context, dataset)
+        flow.seconds = round(time.monotonic() - started, 3)
+        result.datasets.append(flow)
+        context.progress(dataset.name, "done")
+    for dataset in context.catalog:
+        if dataset.serving is not None:
+            context.progress(dataset.name, "publishing")
+            result.published.append(publish(context, dataset, store))
+            context.progress(dataset.name, "published")
+    return result
+
+
+def _flow_of(dataset: Dataset) -> Callable[[FlowContext, Dataset], FlowResult] | None:
+    match dataset.flow:
+        case AutoLoader():
+            return run_auto_loader
+        case AutoCdc() | ByKey():
+            return run_derived
+        case Seed():
+            return run_seed
+        case _:
+            return None  # written beside other datasets

@@ -1,0 +1,26 @@
+"""Columns that every bronze dataset has after those of its source."""
+
+from __future__ import annotations
+
+from lakehouse.dataset import Action, Column, Expectation
+
+INGEST_COLUMNS = (
+    Column("_corrupt_record", "STRING", "The whole record where it could not be parsed; NULL otherwise.", "pii.raw"),
+    Column(
+        "_rescued_data",
+        "STRING",
+        "JSON object of the fields that fit no column or not their column's type; NULL if all fit.",
+        "pii.raw",
+    ),
+    Column("_ingested_at", "TIMESTAMP", "Instant of the batch that brought the row.", nullable=False),
+    Column("_source_file", "STRING", "File it came from, relative to the landing zone.", nullable=False),
+    Column("_file_modification_time", "TIMESTAMP", "When that file was last modified.", nullable=False),
+    Column("_row_number", "BIGINT", "Position of the record in its file, from 1.", nullable=False),
+    Column("_datasource", "STRING", "Source system.", nullable=False),
+)
+
+INGEST_EXPECTATIONS = (
+    Expectation("record_parses", "_corrupt_record IS NULL", Action.WARN),
+    Expectation("every_field_fits", "_rescued_data IS NULL", Action.WARN),
+)
+"""Counted, never dropped: bronze keeps everything."""

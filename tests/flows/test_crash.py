@@ -1,0 +1,102 @@
+"""A run killed at any point, and run again, ends in the tables an undisturbed run makes: each batch committed once."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from kit.faults import BOUNDARIES
+from pipelines.sample import land_sample
+from tests.lake_state import batch_commits, contents, tables
+
+AS_OF = "2026-06-01"
+RUN_BOUNDARIES = [name for name in BOUNDARIES if name not in ("commit.fence_checked", "commit.written")]
+
+
+def environment(home: Path, **extra: str) -> dict[str, str]:
+    return {**os.environ, "C360_HOME": str(home), "C360_LEASE_SECONDS": "1", "C360_BATCH_MAX_MB": "1", **extra}
+
+
+def run(home: Path, **extra: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "cli.main", "pipeline", "run", "daily", "--as-of", AS_OF, "--json"]
+    return subprocess.run(command, env=environment(home, **extra), capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def landed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("landed")
+    land_sample(home / "landing", customers=120, seed=11, until=date(2026, 5, 31))
+    return home
+
+
+@pytest.fixture(scope="module")
+def undisturbed(landed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("undisturbed") / "home"
+    shutil.copytree(landed, home)
+    finished = run(home)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return home
+
+
+def assert_same(home: Path, undisturbed: Path) -> None:
+    assert contents(home / "lake") == contents(undisturbed / "lake")
+    for name, path in tables(home / "lake").items():
+        doubled = {batch: count for batch, count in batch_commits(path).items() if count > 1}
+        assert not doubled, f"{name}: {doubled}"
+
+
+@pytest.mark.parametrize("passage", ["1", "3"])
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_killed_at_a_boundary(boundary: str, passage: str, landed: Path, undisturbed: Path, tmp_path: Path) -> None:
+    if passage == "3" and boundary in ("run.claimed", "run.before_finish", "publish.before_write", "publish.written"):
+        passage = "1"  # passed once in a run
+    home = tmp_path / "home"
+    shutil.copytree(landed, home)
+    killed = run(home, C360_CRASH_AT=f"{boundary}:{passage}")
+    assert killed.returncode == -signal.SIGKILL, f"{boundary} was not passed {passage} times: {killed.stdout}{killed.stderr}"
+    again = run(home)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert_same(home, undisturbed)
+
+
+@pytest.mark.long
+def test_killed_at_random(landed: Path, undisturbed: Path, tmp_path: Path) -> None:
+    """40 kills over whole runs; at least three quarters must fall between a run's first and last commit."""
+    chance = random.Random(360)
+    between = 0
+    first, last = _commit_times(landed, tmp_path / "timed")
+    for attempt in range(40):
+        home = tmp_path / f"home{attempt}"
+        shutil.copytree(landed, home)
+        command = [sys.executable, "-m", "cli.main", "pipeline", "run", "daily", "--as-of", AS_OF, "--json"]
+        with subprocess.Popen(command, env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            time.sleep(chance.uniform(first, last) if attempt % 10 else chance.uniform(0, first))
+            process.kill()
+        committed = sum(batch_commits(path).total() for path in tables(home / "lake").values())
+        whole = sum(batch_commits(path).total() for path in tables(undisturbed / "lake").values())
+        between += 0 < committed < whole
+        again = run(home)
+        assert again.returncode == 0, again.stdout + again.stderr
+        assert_same(home, undisturbed)
+        shutil.rmtree(home)
+    print(json.dumps({"kills": 40, "between_first_and_last_commit": between}))
+    assert between >= 30
+
+
+def _commit_times(landed: Path, home: Path) -> tuple[float, float]:
+    """Seconds from a run's start to its first and its last commit."""
+    shutil.copytree(landed, home)
+    started = time.time()
+    assert run(home).returncode == 0
+    logs = [log.stat().st_mtime for log in (home / "lake").glob("*/*/_delta_log/*.json")]
+    return min(logs) - started, max(logs) - started

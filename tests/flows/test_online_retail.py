@@ -1,0 +1,96 @@
+"""UCI Online Retail through the real path, to the cent, by the command line as a user has it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lake_state import versions
+
+AS_OF = "2011-12-10"
+
+
+def c360(home: Path, *arguments: str) -> Any:
+    command = [sys.executable, "-m", "cli.main", *arguments, "--home", str(home), "--json"]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return json.loads(finished.stdout)
+
+
+def one_row(home: Path, query: str) -> list[Any]:
+    return c360(home, "sql", query)["rows"][0]
+
+
+@pytest.fixture(scope="module")
+def home(online_retail_landing: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("online-retail")
+    shutil.copytree(online_retail_landing, home / "landing")
+    return home
+
+
+@pytest.fixture(scope="module")
+def record(home: Path) -> Any:
+    return c360(home, "pipeline", "run", "daily", "--as-of", AS_OF)
+
+
+@pytest.mark.usefixtures("record")
+class TestFigures:
+    def test_bronze_has_every_line(self, home: Path) -> None:
+        assert one_row(home, "SELECT count(*) FROM bronze.ecommerce_orders") == [541_909]
+
+    def test_silver_has_the_sales(self, home: Path) -> None:
+        rows, customers, orders, gross = one_row(
+            home,
+            "SELECT count(*), count(DISTINCT customer_id), count(DISTINCT order_id), sum(gross_amount) FROM silver.orders",
+        )
+        assert (rows, customers, orders) == (397_884, 4_338, 18_532)
+        assert round(Decimal(gross), 2) == Decimal("8911407.90")
+
+    def test_dropped_once_and_counted_per_rule(self, record: Any) -> None:
+        orders = record["datasets"]["silver.orders"]
+        assert (orders["dropped"], orders["quarantined"]) == (144_025, 0)
+        assert {name: orders["expectations"][name] for name in ("customer_present", "quantity_positive", "unit_price_positive", "is_sale")} == {
+            "customer_present": 135_080,
+            "quantity_positive": 10_624,
+            "unit_price_positive": 2_517,
+            "is_sale": 9_288,
+        }
+
+    def test_profiles_for_every_customer_seen(self, home: Path) -> None:
+        assert one_row(home, "SELECT count(*) FROM gold.customer_360") == [4_372]
+
+    def test_recency_frequency_monetary(self, home: Path) -> None:
+        recency, frequency, monetary = one_row(
+            home,
+            "SELECT avg(CAST(datediff(DATE'2011-12-10', CAST(last_order_at AS DATE)) - CASE WHEN last_order_at > CAST(CAST(last_order_at AS DATE) AS TIMESTAMP) THEN 1 ELSE 0 END AS DOUBLE)), "
+            "avg(CAST(orders_count AS DOUBLE)), avg(CAST(net_amount AS DOUBLE)) FROM gold.customer_360 WHERE orders_count > 0",
+        )
+        assert (round(recency, 2), round(frequency, 3), round(monetary, 2)) == (92.06, 4.272, 2054.27)
+
+
+@pytest.mark.usefixtures("record")
+class TestRepetition:
+    def test_second_run_commits_nothing(self, home: Path) -> None:
+        before = versions(home / "lake")
+        again = c360(home, "pipeline", "run", "daily", "--as-of", AS_OF)
+        assert versions(home / "lake") == before
+        assert again["commits"] == 0
+        assert again["online"]["customers"]["written"] == 0
+
+    def test_a_day_landed_again_under_another_name_changes_no_silver(self, home: Path) -> None:
+        before = versions(home / "lake")
+        orders = home / "landing" / "ecommerce" / "orders"
+        day = sorted(orders.glob("*.csv"))[100]
+        shutil.copy2(day, orders / "again.csv")
+        c360(home, "pipeline", "run", "daily", "--as-of", AS_OF)
+        after = versions(home / "lake")
+        assert after["bronze.ecommerce_orders"] == before["bronze.ecommerce_orders"] + 1
+        for name in ("silver.orders", "silver.customers", "silver.customers_history", "gold.customer_360"):
+            assert after[name] == before[name]
