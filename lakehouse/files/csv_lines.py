@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from lakehouse.files.csv_record import Header, Record, quote, read_record, scan_record, skip_blank_lines
-from lakehouse.files.rows import CORRUPT, RESCUED, ROW_NUMBER, Row, SourceColumns, replace_rows, rescued_text
+from lakehouse.files.rows import ROW_NUMBER, Row, SourceColumns, replace_rows, rescued_text
 from lakehouse.files.typed import read_column
 from lakehouse.files.unreadable import Unreadable
 
@@ -27,32 +27,34 @@ class CsvLines:
         self._header: Header | None = None
         self._records = 0
 
-    def read(self, buffer: bytes, final: bool) -> tuple[int, list[pa.Table]]:
-        """Rows of the records that end in the buffer, and how many bytes they took. ``final``: nothing comes after it."""
+    def read(self, buffer: bytes, *, final: bool) -> tuple[int, list[pa.Table]]:
+        """Rows of the records that end in the buffer, and how many bytes they took. ``final``: nothing comes after
+        it.
+        """
         position = skip_blank_lines(buffer, 0)
         tables: list[pa.Table] = []
         if self._header is None:
-            record = scan_record(buffer, position, final) if position < len(buffer) else None
+            record = scan_record(buffer, position, final=final) if position < len(buffer) else None
             if record is None:
                 return 0, []
             self._header = self._read_header(record)
             position = record.end
         patience = _PATIENCE
         while position < len(buffer):
-            end, troubled = well_formed_stretch(buffer, position, final)
+            end, troubled = well_formed_stretch(buffer, position, final=final)
             if end > position:
                 tables.append(self._read_fast(buffer[position:end], self._header))
                 position = end
             if not troubled:
                 break
-            position, exact, stuck = self._read_exactly(buffer, position, final, patience, self._header)
+            position, exact, stuck = self._read_exactly(buffer, position, patience, self._header, final=final)
             tables.append(exact)
             patience *= 2
             if stuck:
                 break
         return position, [table for table in tables if table.num_rows]
 
-    def read_corrupt(self, line: bytes, continued: bool) -> pa.Table:
+    def read_corrupt(self, line: bytes, *, continued: bool) -> pa.Table:
         """The row of a line (or a piece of one) that is not to be parsed."""
         if self._header is None:
             raise Unreadable("its first line is too long or not closed: it has to be a header")
@@ -68,12 +70,12 @@ class CsvLines:
         return header
 
     def _read_exactly(
-        self, buffer: bytes, position: int, final: bool, count: int, header: Header
+        self, buffer: bytes, position: int, count: int, header: Header, *, final: bool
     ) -> tuple[int, pa.Table, bool]:
         rows: list[Row] = []
         stuck = False
         while len(rows) < count and (position := skip_blank_lines(buffer, position)) < len(buffer):
-            record = scan_record(buffer, position, final)
+            record = scan_record(buffer, position, final=final)
             if stuck := record is None:
                 break
             rows.append(self._read_row(record, header))
@@ -123,15 +125,15 @@ class CsvLines:
         return np.arange(first, first + count, dtype=np.int64)
 
 
-def well_formed_stretch(buffer: bytes, start: int, final: bool) -> tuple[int, bool]:
-    """The end of the stretch of whole records from ``start`` on which Arrow's parser agrees with `csv_record`, and whether
-    what follows has to be read exactly (else it is a record whose end is still to come).
+def well_formed_stretch(buffer: bytes, start: int, *, final: bool) -> tuple[int, bool]:
+    """The end of the stretch of whole records from ``start`` on which Arrow's parser agrees with `csv_record`, and
+    whether what follows has to be read exactly (else it is a record whose end is still to come).
 
     In it every quote opens or closes a field or is doubled, every CR is followed by LF, and all is UTF-8.
     """
     data = np.frombuffer(buffer, np.uint8, offset=start)
     quotes = np.flatnonzero(data == _QUOTE) if buffer.find(b'"', start) >= 0 else np.empty(0, np.intp)
-    trouble = min(_stray_quote(data, quotes, final), _stray_return(data, final), _not_utf8(buffer, start))
+    trouble = min(_stray_quote(data, quotes, final=final), _stray_return(data, final=final), _not_utf8(buffer, start))
     if trouble > len(data) and final:
         return len(buffer), False
     newlines = np.flatnonzero(data[:trouble] == _LF)
@@ -141,7 +143,7 @@ def well_formed_stretch(buffer: bytes, start: int, final: bool) -> tuple[int, bo
     return end, trouble <= len(data) and (final or buffer.find(b"\n", start + trouble) >= 0)
 
 
-def _stray_quote(data: npt.NDArray[np.uint8], quotes: npt.NDArray[np.intp], final: bool) -> int:
+def _stray_quote(data: npt.NDArray[np.uint8], quotes: npt.NDArray[np.intp], *, final: bool) -> int:
     nowhere = len(data) + 1
     opening, closing = quotes[::2], quotes[1::2]
     before = data[opening - 1]
@@ -158,7 +160,7 @@ def _stray_quote(data: npt.NDArray[np.uint8], quotes: npt.NDArray[np.intp], fina
     return first
 
 
-def _stray_return(data: npt.NDArray[np.uint8], final: bool) -> int:
+def _stray_return(data: npt.NDArray[np.uint8], *, final: bool) -> int:
     returns = np.flatnonzero(data == _CR)
     inner = returns[returns < len(data) - 1]
     stray = inner[data[inner + 1] != _LF]
@@ -178,8 +180,9 @@ def _not_utf8(buffer: bytes, start: int) -> int:
 
 
 def _parse(data: bytes, width: int) -> tuple[pa.RecordBatch, dict[int, list[str | None]]]:
-    """The fields as text, an empty unquoted one NULL; and the fields of records that have more or fewer than ``width``, by
-    position (such a row is NULL throughout in the table)."""
+    """The fields as text, an empty unquoted one NULL; and the fields of records that have more or fewer than
+    ``width``, by position (such a row is NULL throughout in the table).
+    """
     ragged: dict[int, list[str | None]] = {}
 
     def set_aside(row: Any) -> str:
@@ -188,29 +191,24 @@ def _parse(data: bytes, width: int) -> tuple[pa.RecordBatch, dict[int, list[str 
         return "skip"
 
     names = [str(position) for position in range(width)]
-    texts = (
-        pa.csv.read_csv(
-            pa.BufferReader(data),
-            pa.csv.ReadOptions(column_names=names, block_size=len(data) + 1, use_threads=False),
-            pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=set_aside),
-            pa.csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()),
-                null_values=[""],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-            ),
-        )
-        .combine_chunks()
-    )
+    texts = pa.csv.read_csv(
+        pa.BufferReader(data),
+        pa.csv.ReadOptions(column_names=names, block_size=len(data) + 1, use_threads=False),
+        pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=set_aside),
+        pa.csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()),
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    ).combine_chunks()
     if ragged:
         total = texts.num_rows + len(ragged)
         kept = np.setdiff1d(np.arange(total), np.fromiter(ragged, np.int64))
         source = np.full(total, -1, dtype=np.int64)
         source[kept] = np.arange(texts.num_rows)
         texts = texts.take(pa.array(source, mask=source < 0)).combine_chunks()
-    columns = [
-        column.chunk(0) if column.num_chunks else pa.array([], pa.string()) for column in texts.columns
-    ]
+    columns = [column.chunk(0) if column.num_chunks else pa.array([], pa.string()) for column in texts.columns]
     return pa.RecordBatch.from_arrays(columns, names=names), ragged
 
 

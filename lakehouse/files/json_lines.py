@@ -1,7 +1,7 @@
 """NDJSON in chunks: lines go through a decoder compiled from the declaration, those it refuses through `json_record`.
 
-The decoder takes an object of declared members whose JSON types fit, nothing else; it would let a member that is named twice
-pass, so colons are counted: a member costs one, all others stand in values.
+The decoder takes an object of declared members whose JSON types fit, nothing else; it would let a member that is
+named twice pass, so colons are counted: a member costs one, all others stand in values.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class JsonLines:
         self._decode = msgspec.json.Decoder(self._shape).decode
         self._lines = 0
 
-    def read(self, buffer: bytes, final: bool) -> tuple[int, list[pa.Table]]:
+    def read(self, buffer: bytes, *, final: bool) -> tuple[int, list[pa.Table]]:
         """Rows of the lines that end in the buffer, and how many bytes they took. ``final``: nothing comes after it."""
         end = len(buffer) if final else buffer.rfind(b"\n") + 1
         if not end:
@@ -43,12 +43,12 @@ class JsonLines:
             lines.pop()
         first, self._lines = self._lines + 1, self._lines + len(lines)
         numbers = np.arange(first, first + len(lines))
-        if any(blank := [not line or line.isspace() and not line.strip(b" \t\r") for line in lines]):
+        if any(blank := [not line or (line.isspace() and not line.strip(b" \t\r")) for line in lines]):
             numbers = numbers[~np.array(blank)]
             lines = [line for line, is_blank in zip(lines, blank, strict=True) if not is_blank]
         return end, [self._read_lines(lines, numbers)] if lines else []
 
-    def read_corrupt(self, line: bytes, continued: bool) -> pa.Table:
+    def read_corrupt(self, line: bytes, *, continued: bool) -> pa.Table:
         """The row of a line (or a piece of one) that is not to be parsed."""
         self._lines += not continued
         return self._columns.table([self._columns.corrupt_row(line)], [self._lines])
@@ -110,7 +110,9 @@ class _Members:
         if data_type.sql == "BOOLEAN":
             return pa.array(values, pa.bool_())
         if data_type.sql not in _TEXT_TYPES:
-            values = [None if value is None or value == _NULL else bytes(value).decode(errors="replace") for value in values]
+            values = [
+                None if value is None or value == _NULL else bytes(value).decode(errors="replace") for value in values
+            ]
         texts = pa.array(values, pa.string())
         self.colons += pc.count_substring(texts, ":").fill_null(0).to_numpy()
         if data_type.element:

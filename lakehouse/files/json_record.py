@@ -1,7 +1,8 @@
 """What a JSON line means, read one at a time: RFC 8259, one object a line, each member named once.
 
-Values are judged by their text: the content of a string, the literal of a number or boolean. A STRING column keeps that text, and
-the JSON text of an object or array. ``null``, a missing member and an unknown member that is ``null`` carry nothing.
+Values are judged by their text: the content of a string, the literal of a number or boolean. A STRING column keeps
+that text, and the JSON text of an object or array. ``null``, a missing member and an unknown member that is ``null``
+carry nothing.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ def read_line(line: bytes, columns: SourceColumns) -> Row:
 def _read_object(
     text: str, members: dict[str, tuple[_Span, _Span]], names: tuple[str, ...], types: tuple[DataType, ...]
 ) -> tuple[list[object], dict[str, str]]:
-    """Values by declared name, and what was not taken: JSON texts by JSON text of the name, in the order of the line."""
+    """Values by declared name, and what was not taken: JSON texts by JSON text of the name, in the order of the
+    line.
+    """
     values: list[object] = [None] * len(names)
     rescued: dict[str, str] = {}
     declared = {name: position for position, name in enumerate(names)}

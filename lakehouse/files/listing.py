@@ -19,7 +19,9 @@ class PatternOutsideLanding(Invalid):
 
 @dataclass(frozen=True, slots=True)
 class LandingFile:
-    """One file as it was found. ``path`` is POSIX and relative to the landing zone; the three together are its identity."""
+    """One file as it was found. ``path`` is POSIX and relative to the landing zone; the three together are its
+    identity.
+    """
 
     path: str
     size: int
@@ -33,9 +35,9 @@ class LandingFile:
 def list_files(landing: Path, pattern: str) -> list[LandingFile]:
     """Files that match the glob, oldest first (modification time, then path).
 
-    Names that begin with ``.`` or ``_`` or end in ``.tmp`` or ``.crc`` are still being written, or not data, and are left
-    out, as is everything in a folder of such a name. Files that come or go meanwhile are either listed or not; a link that
-    leads out of the landing zone is listed as the link it is, and refused by the reader.
+    Names that begin with ``.`` or ``_`` or end in ``.tmp`` or ``.crc`` are still being written, or not data, and are
+    left out, as is everything in a folder of such a name. Files that come or go meanwhile are either listed or not; a
+    link that leads out of the landing zone is listed as the link it is, and refused by the reader.
     """
     if PurePosixPath(pattern).is_absolute() or ".." in PurePosixPath(pattern).parts:
         raise PatternOutsideLanding(f"{pattern}: write a glob relative to the landing zone, without '..'")

@@ -20,6 +20,7 @@ from lakehouse.files.unreadable import Unreadable
 from lakehouse.properties import arrow_schema
 
 BATCH_ROWS = 65_536
+BATCH_BYTES = 32 << 20
 CHUNK_BYTES = 8 << 20
 MAX_RECORD_BYTES = 16 << 20
 """A longer record is not parsed: it becomes corrupt rows of at most about this size each, with one row number."""
@@ -50,9 +51,9 @@ class ChangedWhileRead(Unavailable):
 
 
 class _Format(Protocol):
-    def read(self, buffer: bytes, final: bool) -> tuple[int, list[pa.Table]]: ...
+    def read(self, buffer: bytes, *, final: bool) -> tuple[int, list[pa.Table]]: ...
 
-    def read_corrupt(self, line: bytes, continued: bool) -> pa.Table: ...
+    def read_corrupt(self, line: bytes, *, continued: bool) -> pa.Table: ...
 
 
 _FORMATS: dict[str, Callable[[SourceColumns], _Format]] = {"csv": CsvLines, "json": JsonLines}
@@ -66,12 +67,13 @@ def read_files(
     on_unreadable: Callable[[LandingFile, str], None],
     chunk_bytes: int = CHUNK_BYTES,
 ) -> Iterator[pa.RecordBatch]:
-    """Every record of the files, in order, as batches of the declared columns in the declared types; at most BATCH_ROWS rows each.
+    """Every record of the files, in order, as batches of the declared columns in the declared types; at most
+    BATCH_ROWS rows each, small files together.
 
-    Memory is bounded by ``chunk_bytes`` and MAX_RECORD_BYTES, not by the size of a file. A file of which no row can be had (empty,
-    another encoding or format, no such header, gone or changed since it was listed, linked from outside the landing zone) is
-    reported with a reason that holds nothing of its content, before any of its rows is yielded, and left out. Raises
-    ChangedWhileRead when a file changes under the reader.
+    Memory is bounded by ``chunk_bytes`` and MAX_RECORD_BYTES, not by the size of a file. A file of which no row can
+    be had (empty, another encoding or format, no such header, gone or changed since it was listed, linked from
+    outside the landing zone) is reported with a reason that holds nothing of its content, before any of its rows is
+    yielded, and left out. Raises ChangedWhileRead when a file changes under the reader.
     """
     flow, columns, schema = _check(dataset)
     pending: list[pa.Table] = []
@@ -85,15 +87,21 @@ def read_files(
         try:
             for table in _read_file(landing, file, _FORMATS[flow.format](columns), chunk_bytes):
                 pending.append(_complete(table, constants, schema))
-                if sum(part.num_rows for part in pending) >= BATCH_ROWS:
-                    whole = pa.concat_tables(pending)
-                    full = whole.num_rows // BATCH_ROWS * BATCH_ROWS
-                    yield from whole.slice(0, full).combine_chunks().to_batches(BATCH_ROWS)
-                    pending = [whole.slice(full)]
+                if _rows(pending) >= BATCH_ROWS or sum(part.nbytes for part in pending) >= BATCH_BYTES:
+                    yield from _batches(pending)
+                    pending = []
         except Unreadable as reason:
             on_unreadable(file, reason.message)
-    if any(part.num_rows for part in pending):
-        yield from pa.concat_tables(pending).combine_chunks().to_batches(BATCH_ROWS)
+    if pending:
+        yield from _batches(pending)
+
+
+def _rows(tables: Sequence[pa.Table]) -> int:
+    return sum(table.num_rows for table in tables)
+
+
+def _batches(tables: Sequence[pa.Table]) -> list[pa.RecordBatch]:
+    return pa.concat_tables(tables).combine_chunks().to_batches(BATCH_ROWS)  # type: ignore[no-any-return]
 
 
 def _check(dataset: Dataset) -> tuple[AutoLoader, SourceColumns, pa.Schema]:
@@ -102,10 +110,14 @@ def _check(dataset: Dataset) -> tuple[AutoLoader, SourceColumns, pa.Schema]:
         raise NotReadable(f"{dataset.name}: files are read by a flow AutoLoader of format {' or '.join(_FORMATS)}")
     columns = SourceColumns(dataset)
     if missing := {CORRUPT, RESCUED} - set(dataset.column_names):
-        raise NotReadable(f"{dataset.name}: declare {' and '.join(sorted(missing))}, or rows that do not fit would be lost")
+        raise NotReadable(
+            f"{dataset.name}: declare {' and '.join(sorted(missing))}, or rows that do not fit would be lost"
+        )
     known = {CORRUPT, RESCUED, ROW_NUMBER, "_ingested_at", "_source_file", "_file_modification_time", "_datasource"}
     if unknown := set(dataset.column_names) - set(columns.names) - known:
-        raise NotReadable(f"{dataset.name}: no file gives {', '.join(sorted(unknown))}; names with _ are the reader's own")
+        raise NotReadable(
+            f"{dataset.name}: no file gives {', '.join(sorted(unknown))}; names with _ are the reader's own"
+        )
     if flow.format == "csv" and any(data_type.fields or data_type.element for data_type in columns.types):
         raise NotReadable(f"{dataset.name}: a CSV field is a scalar; declare STRING in place of STRUCT and ARRAY")
     return flow, columns, arrow_schema(dataset)
@@ -144,7 +156,7 @@ def _read_stream(stream: BinaryIO, buffer: bytes, reader: _Format, chunk_bytes: 
             buffer, mid_line = rest, not newline
             if mid_line:
                 continue
-        taken, tables = reader.read(buffer, final)
+        taken, tables = reader.read(buffer, final=final)
         yield from tables
         buffer = buffer[taken:]
         if not taken and len(buffer) >= MAX_RECORD_BYTES:

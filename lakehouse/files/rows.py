@@ -44,10 +44,10 @@ class SourceColumns:
         )
 
     def corrupt_row(self, record: bytes) -> Row:
-        """The row of a record that does not parse: nothing but its whole text.
+        r"""The row of a record that does not parse: nothing but its whole text.
 
-        Bytes that are not UTF-8 stand as ``\\xNN`` there; the backslashes of such a record are doubled and the row says so
-        in ``_rescued_data``, so that the bytes can be had back.
+        Bytes that are not UTF-8 stand as ``\xNN`` there; the backslashes of such a record are doubled and the row
+        says so in ``_rescued_data``, so that the bytes can be had back.
         """
         empty = (None,) * len(self.names)
         try:

@@ -1,14 +1,15 @@
 """From text to declared types: the one grammar of values, for every format.
 
-`read_value` is the definition. `read_column` does the same to a whole Arrow column: values in the *plain* spelling of their type
-(a regular expression under which Arrow's own cast cannot fail and means the same) are cast at once; the others are reported
-as unsettled, and the caller asks `read_value`.
+`read_value` is the definition. `read_column` does the same to a whole Arrow column: values in the *plain* spelling of
+their type (a regular expression under which Arrow's own cast cannot fail and means the same) are cast at once; the
+others are reported as unsettled, and the caller asks `read_value`.
 
 - Spaces (ASCII) around a value are tolerated; a value of nothing but spaces is NULL. Strings are kept as they are.
 - INT, BIGINT: sign and digits. DOUBLE: sign, digits, point, exponent; finite. DECIMAL: the same, and only without loss.
 - BOOLEAN: true, false in any case. DATE: yyyy-MM-dd.
-- TIMESTAMP: a date, or a date and ``hh:mm[:ss[.fraction]]`` after ``T`` or a space, with an optional offset (``Z``, ``±hh``,
-  ``±hhmm``, ``±hh:mm`` up to 14:59). No offset means UTC, a date alone means 00:00. Up to 9 decimals, cut to microseconds.
+- TIMESTAMP: a date, or a date and ``hh:mm[:ss[.fraction]]`` after ``T`` or a space, with an optional offset (``Z``,
+  ``±hh``, ``±hhmm``, ``±hh:mm`` up to 14:59). No offset means UTC, a date alone means 00:00. Up to 9 decimals, cut to
+  microseconds.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ MISFIT: Final = object()
 """What `read_value` answers for a text that is no value of the type."""
 
 _SPACES = " \t\r\n\v\f"
+_BIGINT_DIGITS = 19
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -65,7 +67,7 @@ def _reader(data_type: DataType) -> Callable[[str], object]:
 
 
 def _read_integer(text: str, bits: int) -> object:
-    if not _INTEGER.fullmatch(text) or len(text.lstrip("+-0")) > 19:
+    if not _INTEGER.fullmatch(text) or len(text.lstrip("+-0")) > _BIGINT_DIGITS:
         return MISFIT
     number = int(text[:1].strip("0123456789") + (text.lstrip("+-0") or "0"))
     return number if -(1 << bits) <= number < 1 << bits else MISFIT
@@ -120,9 +122,7 @@ def _read_timestamp(text: str) -> object:
         return MISFIT
 
 
-_MONTH_DAY = (
-    r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))"
-)
+_MONTH_DAY = r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))"
 _PLAIN_DATE = rf"(?:[1-9][0-9]{{3}}-{_MONTH_DAY}|[1-9][0-9](?:0[48]|[2468][048]|[13579][26])-02-29)"
 _PLAIN_CLOCK = r"[T ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,6})?)?"
 _PLAIN_OFFSET = r"(?:Z|[+-](?:0[0-9]|1[0-4])(?::?[0-5][0-9])?)"

@@ -1,0 +1,3 @@
+"""Fixtures that tests of all rooms share, one plugin file per subject."""
+
+pytest_plugins = ["tests.fixtures.spark", "tests.fixtures.engines", "tests.fixtures.landing", "tests.fixtures.online_retail"]
