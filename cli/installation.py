@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
-from api.compose import open_store
 from kit.db import Database
 from kit.errors import Invalid
 from kit.settings import Settings
@@ -18,6 +17,7 @@ from lakehouse.checkpoints import Checkpoints
 from lakehouse.embedded.engine import EmbeddedEngine
 from lakehouse.engine import Engine
 from lakehouse.lease import Leases
+from lakehouse.online.lmdb_store import LmdbStore
 from lakehouse.online.store import OnlineStore
 from pipelines.catalog import load_catalog
 from pipelines.flows.context import FlowContext, Progress
@@ -72,7 +72,7 @@ class Installation:
     @contextmanager
     def store(self) -> Iterator[OnlineStore]:
         """The online store, opened for writing."""
-        with open_store(self.settings, writable=True) as store:
+        with LmdbStore(self.settings.online, self.settings.online_map_mb) as store:
             yield store
 
     def context(self, engine: Engine, run: Run, progress: Progress, buckets: int = 0) -> FlowContext:

@@ -11,7 +11,7 @@ import typer
 
 from cli import checks, keys, runs, serving
 from cli.installation import Installation, at
-from cli.output import Steps, err, out, print_json, print_rows, reporting
+from cli.output import Steps, out, print_json, print_rows, reporting
 from kit.clock import today
 from lakehouse.query import run_query
 from pipelines.sample import land_sample
@@ -198,4 +198,5 @@ def main() -> None:
     app()
 
 
-__all__ = ["app", "err", "main"]
+if __name__ == "__main__":
+    main()

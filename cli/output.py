@@ -75,6 +75,12 @@ class Steps:
         done = step in ("done", "published")
         self._bar.update(self._tasks[subject], step=step, completed=1 if done else 0)
 
+    def counted(self, subject: str, done: int, total: int) -> None:
+        """Say how far a counted piece of work has come."""
+        if subject not in self._tasks:
+            self._tasks[subject] = self._bar.add_task(subject, step="", total=total)
+        self._bar.update(self._tasks[subject], step=f"{done} of {total} files", completed=done, total=total)
+
 
 def _as_json(value: object) -> object:
     if isinstance(value, Decimal):

@@ -9,7 +9,10 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
+from rich.table import Table
+
 from cli.installation import Installation, writer_name
+from cli.output import out
 from kit.clock import today
 from kit.errors import C360Error, Conflict
 from kit.faults import boundary
@@ -104,3 +107,19 @@ def _heartbeat(installation: Installation, run: Run) -> Iterator[None]:
 def _flow_record(flow: dict[str, Any]) -> dict[str, Any]:
     flow.pop("dataset")
     return flow
+
+
+def print_record(record: dict[str, Any]) -> None:
+    """Print what a run did as a table."""
+    table = Table("dataset", "version", "in", "out", "written", "deleted", "dropped", "quarantined", "s", title=f"run {record['id']}: {record['state']}")
+    for name, flow in record["datasets"].items():
+        version = f"{_shown(flow['version_before'])} → {_shown(flow['version_after'])}"
+        counts = (flow[column] for column in ("rows_in", "rows_out", "rows_written", "rows_deleted", "dropped", "quarantined"))
+        table.add_row(name, version, *(f"{count:,}" for count in counts), f"{flow['seconds']:.1f}")
+    out.print(table)
+    for view, item in record["online"].items():
+        out.print(f"online {view}: {item['written']:,} written, {item['deleted']:,} deleted, {item['unchanged']:,} unchanged")
+
+
+def _shown(version: int | None) -> str:
+    return "-" if version is None else str(version)

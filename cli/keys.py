@@ -1,0 +1,40 @@
+"""API keys on the command line: the first key of an installation, and the demo key of ``c360 up``."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from cli.installation import Installation
+from governance.access import Scope
+from governance.api_keys import create_key, list_keys
+from kit.settings import Settings
+
+_ALL = tuple(scope.value for scope in Scope)
+
+
+def first_key(installation: Installation) -> str | None:
+    """Issue the first key of an installation and return it; None where there is one already."""
+    with installation.database.transaction() as session:
+        if list_keys(session):
+            return None
+        return create_key(session, name="first key", scopes=_ALL).secret
+
+
+def demo_key(installation: Installation) -> str:
+    """The demo key: kept in a file of mode 600, so that a second start can print it again. Issued anew if the file is gone."""
+    path = demo_file(installation.settings)
+    if path.exists():
+        return str(json.loads(path.read_text(encoding="utf-8"))["api_key"])
+    with installation.database.transaction() as session:
+        key = create_key(session, name="demo", scopes=_ALL).secret
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump({"api_key": key}, file)
+    return key
+
+
+def demo_file(settings: Settings) -> Path:
+    """Where the demo key is kept."""
+    return settings.home / "demo-keys.json"
