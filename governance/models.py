@@ -9,6 +9,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from kit.db import Base
 
+NAME_LENGTH = 200
+
 
 class ApiKey(Base):
     """An API key. The secret itself is stored nowhere: only its SHA-256, which is enough for 256 random bits.
@@ -22,7 +24,7 @@ class ApiKey(Base):
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     prefix: Mapped[str] = mapped_column(String(16), unique=True)
     secret_hash: Mapped[str] = mapped_column(String(64))
-    name: Mapped[str] = mapped_column(String(200))
+    name: Mapped[str] = mapped_column(String(NAME_LENGTH))
     scopes: Mapped[str] = mapped_column(String(1000))
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]

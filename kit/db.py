@@ -12,10 +12,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Engine, MetaData, create_engine, event
+from sqlalchemy import DateTime, Engine, MetaData, create_engine, event, func, select
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.types import TypeDecorator
+
+from kit.clock import now
 
 NAMING = {
     "ix": "ix_%(table_name)s__%(column_0_N_name)s",
@@ -82,11 +84,24 @@ class Database:
         self.engine.dispose()
 
 
+def database_time(session: Session) -> datetime:
+    """The instant by the database's own clock, the one clock that all its clients share.
+
+    SQLite has none of its own: all who can open the file read the same machine's. On PostgreSQL it is not the
+    transaction's start: it goes on while a transaction waits for a lock.
+    """
+    if session.get_bind().dialect.name == "sqlite":
+        return now()
+    return session.execute(select(func.clock_timestamp(type_=Instant()))).scalar_one()
+
+
 def _build_engine(url: str) -> Engine:
     engine = create_engine(url, connect_args={"timeout": 30} if url.startswith("sqlite") else {})
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_immediate)
+    elif engine.dialect.name == "postgresql":
+        event.listen(engine, "connect", _configure_postgresql)
     return engine
 
 
@@ -94,6 +109,14 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # the driver must not begin by itself: _begin_immediate does
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")
+
+
+def _configure_postgresql(connection: Any, _record: object) -> None:
+    connection.autocommit = True  # so that the settings outlive the first transaction
+    connection.execute("SET TIME ZONE 'UTC'")
+    connection.execute("SET lock_timeout = '30s'")  # as long as SQLite waits
+    connection.execute("SET idle_in_transaction_session_timeout = '60s'")  # a stopped client must not hold its locks for ever
+    connection.autocommit = False
 
 
 def _begin_immediate(connection: Any) -> None:

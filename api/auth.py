@@ -1,0 +1,96 @@
+"""Who may call: closed by default. A path that is not listed as open needs a valid API key before it is even looked up;
+each route then names the one scope it needs, which is checked, and written into the OpenAPI document, from the same place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi.routing import APIRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.errors import problem_of
+from governance.access import Caller, require
+from governance.access import Scope as AccessScope
+from governance.api_keys import ApiKeys, Unauthenticated
+from kit.errors import C360Error, Invalid
+
+OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/openapi.json", "/docs"})
+OPEN_PREFIX = "/docs/"
+CALLER = "c360.caller"
+"""Key of the Caller in the ASGI scope."""
+
+SECURITY_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key: `Authorization: Bearer c360_…`."},
+    "api_key": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "The same key in a header of its own.",
+    },
+}
+
+
+class InvalidRoute(Invalid):
+    """A route that does not say who may call it."""
+
+    code = "api.invalid_route"
+
+
+class Gate:
+    """ASGI middleware: puts the Caller into the scope, or answers 401 (503 while keys cannot be checked)."""
+
+    def __init__(self, app: ASGIApp, keys: ApiKeys) -> None:
+        self._app = app
+        self._keys = keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not is_open(scope["path"]):
+            try:
+                scope[CALLER] = self._keys.verify(_key_in(scope))
+            except C360Error as error:
+                await problem_of(error, scope)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+class ScopedRoute(APIRoute):
+    """A route whose ``openapi_extra`` (from ``needs``) names the scope its callers must have."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        declared = (self.openapi_extra or {}).get("x-scopes")
+        if not declared:
+            raise InvalidRoute(f"{path} says no scope; write openapi_extra=needs(Scope...)")
+        self._needed = tuple(AccessScope(name) for name in declared)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        for needed in self._needed:
+            require(scope[CALLER], needed)
+        await super().handle(scope, receive, send)
+
+
+def needs(scope: AccessScope) -> dict[str, Any]:
+    """OpenAPI members of an operation for callers with this scope; ScopedRoute enforces what they say."""
+    return {"security": [{name: [scope.value]} for name in SECURITY_SCHEMES], "x-scopes": [scope.value]}
+
+
+def caller_of(scope: Scope) -> Caller:
+    """The caller that the gate let in."""
+    caller: Caller = scope[CALLER]
+    return caller
+
+
+def is_open(path: str) -> bool:
+    """Whether a path is served without a key."""
+    return path in OPEN_PATHS or path.startswith(OPEN_PREFIX)
+
+
+def _key_in(scope: Scope) -> str:
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    kind, _, credentials = headers.get(b"authorization", b"").partition(b" ")
+    key = credentials.strip() if kind.lower() == b"bearer" else headers.get(b"x-api-key")
+    if key is None:
+        raise Unauthenticated("send an API key, as `Authorization: Bearer <key>` or as `X-API-Key: <key>`")
+    return key.decode("latin-1")

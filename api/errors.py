@@ -1,0 +1,115 @@
+"""Every error leaves as RFC 9457 problem+json, from one place. Nothing a caller sent is ever repeated but the path."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import Scope
+
+from governance.access import MissingScope
+from governance.api_keys import Unauthenticated
+from kit.errors import C360Error
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:c360:problem:"
+REQUEST_ID = "c360.request_id"
+"""Key of the request's id in the ASGI scope."""
+
+STATUS_OF_KIND = {
+    "invalid": HTTPStatus.BAD_REQUEST,
+    "not_found": HTTPStatus.NOT_FOUND,
+    "denied": HTTPStatus.FORBIDDEN,
+    "conflict": HTTPStatus.CONFLICT,
+    "unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
+    "fault": HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+_FAULT = "something went wrong on our side; tell the operator the request id"
+
+_logger = logging.getLogger(__name__)
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Answer every error the routes raise as a problem."""
+    app.add_exception_handler(C360Error, _on_own_error)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+
+
+def problem(
+    scope: Scope,
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Response:
+    """One problem+json response; ``extra`` adds members."""
+    body = {
+        "type": TYPE_PREFIX + code,
+        "title": HTTPStatus(status).phrase,
+        "status": int(status),
+        "detail": detail,
+        "code": code,
+        "instance": scope["path"],
+        "request_id": scope.get(REQUEST_ID, ""),
+        **(extra or {}),
+    }
+    return Response(orjson.dumps(body), status, {"Cache-Control": "no-store", **(headers or {})}, MEDIA_TYPE)
+
+
+def problem_of(error: C360Error, scope: Scope) -> Response:
+    """The response for an error of ours. A fault's message is for the log, not for the caller."""
+    if isinstance(error, Unauthenticated):
+        reason = "" if type(error) is Unauthenticated else ', error="invalid_token"'
+        challenge = {"WWW-Authenticate": f'Bearer realm="customer360"{reason}'}
+        return problem(scope, HTTPStatus.UNAUTHORIZED, error.code, error.message, headers=challenge)
+    status = STATUS_OF_KIND[error.kind]
+    if error.kind == "fault":
+        _logger.error("request %s: %s: %s", scope.get(REQUEST_ID), error.code, error.message)
+        return problem(scope, status, error.code, _FAULT)
+    headers = {"Retry-After": "5"} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
+    if isinstance(error, MissingScope):
+        headers["WWW-Authenticate"] = f'Bearer realm="customer360", error="insufficient_scope", scope="{error.scope}"'
+    return problem(scope, status, error.code, error.message, headers=headers)
+
+
+def unknown_fault(scope: Scope) -> Response:
+    """The response where something failed that nobody foresaw: it says nothing."""
+    return problem(scope, HTTPStatus.INTERNAL_SERVER_ERROR, "fault", _FAULT)
+
+
+async def _on_own_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, C360Error)  # noqa: S101 - registered for this type
+    return problem_of(error, request.scope)
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type
+    status = HTTPStatus(error.status_code)
+    details = {
+        HTTPStatus.NOT_FOUND: ("http.no_such_path", "there is nothing at this path; /docs lists what there is"),
+        HTTPStatus.METHOD_NOT_ALLOWED: (
+            "http.method_not_allowed",
+            "this path does not take this method; see the Allow header",
+        ),
+    }
+    code, detail = details.get(status, (f"http.{status.name.lower()}", status.description or status.phrase))
+    return problem(request.scope, status, code, detail, headers=error.headers)
+
+
+async def _on_invalid_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this type
+    wrong = [{"location": [str(part) for part in item["loc"][:2]], "type": item["type"]} for item in error.errors()]
+    detail = "the request does not have the form that /docs describes; `errors` says where"
+    return problem(
+        request.scope, HTTPStatus.UNPROCESSABLE_ENTITY, "http.invalid_request", detail, extra={"errors": wrong}
+    )

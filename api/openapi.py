@@ -1,0 +1,98 @@
+"""The OpenAPI document: a product, kept in docs/openapi.json and compared by a test.
+
+``python -m api.openapi > docs/openapi.json`` writes it anew.
+"""
+
+from __future__ import annotations
+
+import sys
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from api.auth import SECURITY_SCHEMES, is_open
+from api.schemas.health import HEALTH_SCHEMA, READINESS_SCHEMA
+from api.schemas.problem import PROBLEM_SCHEMA, problem_response
+from api.schemas.profile import META_SCHEMA, profile_schema
+from governance.access import MissingScope, Scope
+from governance.api_keys import KeysUnavailable, MalformedKey, Unauthenticated, UnknownKey
+from lakehouse.dataset import Dataset
+
+API_VERSION = "1.0"
+"""Version of the interface, not of the software: it grows when the interface does."""
+
+_DESCRIPTION = """One profile per customer, computed in a lakehouse and served by id.
+
+**Keys.** Every path but health and these pages needs an API key, sent as `Authorization: Bearer <key>` or `X-API-Key: <key>`.
+What a key may do is its scopes: `profiles:read` reads profiles without personal data, `profiles:read:pii` adds personal data.
+
+**Values.** Money and other decimals are strings with a fixed number of decimals (`"1234.50"`), so that no reader turns them into floats.
+Instants are RFC 3339 in UTC, dates ISO 8601. `null` means unknown.
+
+**Errors** are problem documents (RFC 9457). Decide by `code`; `request_id` is what we need to help you."""
+
+
+def build_document(app: FastAPI, dataset: Dataset) -> dict[str, Any]:
+    """The OpenAPI document of the app's routes."""
+    document = get_openapi(
+        title="Customer 360",
+        version=API_VERSION,
+        description=_DESCRIPTION,
+        routes=app.routes,
+        tags=[
+            {"name": "customers", "description": "Profiles."},
+            {"name": "health", "description": "For load balancers and orchestrators."},
+        ],
+    )
+    for path, operations in document["paths"].items():
+        if not is_open(path):
+            for operation in operations.values():
+                operation["responses"] = dict(sorted((operation["responses"] | _refusals(operation)).items()))
+    components = document.setdefault("components", {})
+    components["securitySchemes"] = SECURITY_SCHEMES
+    components["schemas"] = {
+        "CustomerProfile": profile_schema(dataset),
+        "Health": HEALTH_SCHEMA,
+        "Problem": PROBLEM_SCHEMA,
+        "ProfileMeta": META_SCHEMA,
+        "Readiness": READINESS_SCHEMA,
+    }
+    return document
+
+
+def _refusals(operation: dict[str, Any]) -> dict[str, Any]:
+    """What the gate may answer in place of a route."""
+    unauthenticated = [
+        Unauthenticated("send an API key, as `Authorization: Bearer <key>` or as `X-API-Key: <key>`"),
+        MalformedKey("this is not an API key of this service, or it is mistyped: its checksum does not match"),
+        UnknownKey("this API key is not valid, or was revoked"),
+    ]
+    forbidden = [MissingScope(Scope(name)) for name in operation["x-scopes"]]
+    unavailable = KeysUnavailable("API keys cannot be checked at present; try again in a few seconds")
+    refusals = {
+        "401": problem_response(
+            HTTPStatus.UNAUTHORIZED, {error.code: (error.message, {}) for error in unauthenticated}
+        ),
+        "403": problem_response(HTTPStatus.FORBIDDEN, {error.code: (error.message, {}) for error in forbidden}),
+        "503": problem_response(HTTPStatus.SERVICE_UNAVAILABLE, {unavailable.code: (unavailable.message, {})}),
+    }
+    for status, response in refusals.items():
+        known = operation["responses"].get(status)
+        if known is not None:
+            for kind, content in known["content"].items():
+                response["content"][kind]["examples"] |= content["examples"]
+    return refusals
+
+
+def render(document: dict[str, Any]) -> bytes:
+    """The document as it is served and kept."""
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+if __name__ == "__main__":
+    from api.compose import describe
+
+    sys.stdout.buffer.write(describe())
