@@ -28,6 +28,10 @@ SHARE_NEVER_BUYING = 0.07
 SHARE_DORMANT_AT_START = 0.3  # of the customers of before the first day
 SHARE_BUYING_AT_SIGNUP = 0.75
 SHARE_WITHOUT_CRM_RECORD = 0.01
+SHARE_CONSENTING = 0.55  # to marketing, at sign-up
+# What share of the customers does in a week. The last saves a record again as it was.
+CONSENTING, UNSUBSCRIBING, UNSUBSCRIBING_ONCE_LOST = 0.0010, 0.0012, 0.004
+MOVING, CHANGING_EMAIL, SAVING_AGAIN = 0.0012, 0.0004, 0.0006
 MONTHS = np.array([0.82, 0.84, 0.92, 0.95, 0.98, 0.95, 0.90, 0.86, 1.0, 1.08, 1.45, 1.60])
 WEEKDAYS = np.array([1.05, 0.95, 0.92, 0.95, 1.05, 1.15, 1.25])
 BLACK_FRIDAY, AFTER_CHRISTMAS_RUSH = 2.5, 0.55
@@ -37,6 +41,7 @@ TIER_SCORES = np.array([2.2, 4.5, 8.0])
 TIER_HAZARD = np.array([1.5, 1.0, 0.65, 0.4])
 WEEKLY_HAZARD = 0.0055
 LOST_AFTER_ORDER = 0.06  # of any one order
+TIER_REVIEW_WEEKS = 4
 FORGETTING = 0.98  # a week, of the orders a tier counts
 
 
@@ -110,7 +115,7 @@ class _World:
         self._last_order = np.zeros(count, dtype=np.int32)
         self._score = np.zeros(count)
         self._tier = np.zeros(count, dtype=np.int8)
-        self._consent = draws.uniform("customer.consent", number) < 0.55
+        self._consent = draws.uniform("customer.consent", number) < SHARE_CONSENTING
         self._address = np.zeros(count, dtype=np.int8)
         self._email = np.zeros(count, dtype=np.int8)
         self._known = 0
@@ -160,17 +165,18 @@ class _World:
         self._active[bought[fate < LOST_AFTER_ORDER * TIER_HAZARD[self._tier[bought]]]] = False
 
     def _change(self, week: int) -> None:
-        """Let the customers of earlier weeks change in tier (reviewed every fourth week), consent, address or e-mail."""
+        """Let the customers of earlier weeks change in tier (at a review), consent, address or e-mail."""
         known = np.arange(self._known)
         fate = self._draws.uniform("customer.change", known, week)
-        unsubscribing = np.where(self._active[known], 0.0012, 0.004)
-        flipped = fate < np.where(self._consent[known], unsubscribing, 0.0010)
+        unsubscribing = np.where(self._active[known], UNSUBSCRIBING, UNSUBSCRIBING_ONCE_LOST)
+        flipped = fate < np.where(self._consent[known], unsubscribing, CONSENTING)
         self._consent[known] ^= flipped
-        moved, renamed = (fate > 0.99) & (fate < 0.9912), (fate > 0.995) & (fate < 0.9954)
+        moved = fate > 1 - MOVING
+        renamed = (fate > 1 - MOVING - CHANGING_EMAIL) & ~moved
         self._address[known] += moved
         self._email[known] += renamed
-        changed = flipped | moved | renamed | (fate > 0.9994)  # the last: saved again as it was
-        if week % 4 == 3:
+        changed = flipped | (fate > 1 - MOVING - CHANGING_EMAIL - SAVING_AGAIN)
+        if week % TIER_REVIEW_WEEKS == 0:
             score = self._score[known]
             reached = np.searchsorted(TIER_SCORES, score, side="right")
             kept = np.minimum(self._tier[known], np.searchsorted(0.6 * TIER_SCORES, score, side="right"))
@@ -214,8 +220,8 @@ def _day_weights(first: date) -> Floats:
     """How busy the seven days from ``first`` are, against an average day."""
     days = [first + timedelta(days=offset) for offset in range(7)]
     weights = np.array([MONTHS[day.month - 1] * WEEKDAYS[day.weekday()] for day in days])
-    weights[[day.month == 12 and day.day > 21 for day in days]] *= AFTER_CHRISTMAS_RUSH
-    weights[[day.month == 11 and day.weekday() == 4 and 23 <= day.day <= 29 for day in days]] *= BLACK_FRIDAY
+    weights[[(day.month, day.day) > (12, 21) for day in days]] *= AFTER_CHRISTMAS_RUSH
+    weights[[(day.month, day.weekday()) == (11, 4) and day.day in range(23, 30) for day in days]] *= BLACK_FRIDAY
     return weights
 
 

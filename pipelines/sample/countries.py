@@ -14,7 +14,8 @@ EMAIL_DOMAINS = ("example.com", "example.org", "example.net")
 @dataclass(frozen=True, slots=True)
 class Country:
     """One country. A name may be ``native|latin``, with ``_`` for a space in it; lists are separated by spaces (names) or
-    commas (streets). In postal patterns ``#`` is a digit and ``@`` a letter."""
+    commas (streets). In postal patterns ``#`` is a digit and ``@`` a letter.
+    """
 
     code: str
     weight: float
@@ -43,7 +44,7 @@ COUNTRIES = (
          ("Glasgow", "Scotland", "G# #@@"), ("Cardiff", "Wales", "CF# #@@"),
          ("Belfast", "Northern Ireland", "BT# #@@")),
         "High Street,Station Road,Church Lane,Victoria Road,Mill Lane,King's Road,Park Avenue,The Crescent", True,
-        "44", "0", ("7400", "7511", "7700", "7911"), 10,
+        "44", "0", ("7400", "7511", "7712", "7890"), 10,
     ),
     Country(
         "US", 20, "USD", 1.09, "en",
@@ -63,7 +64,7 @@ COUNTRIES = (
         "Anna Lena Leonie Mia Hannah Jule Katharina Änne Zoë Ayşe Jonas Lukas "
         "Felix Jürgen Björn Matthias Sören Emre Paul Götz",
         "Müller Schmidt Schneider Fischer Weber Wagner Becker Schäfer Koch "
-        "Bauer Richter Klein Wolf Schröder Groß Yılmaz Krüger Vogt",
+        "Bauer Richter Klein Wolf Schröder Groß Yılmaz Krüger Vogt",  # noqa: RUF001
         (("Berlin", "Berlin", "10###"), ("München", "Bayern", "80###"), ("Köln", "Nordrhein-Westfalen", "50###"),
          ("Hamburg", "Hamburg", "20###"), ("Görlitz", "Sachsen", "028##"), ("Würzburg", "Bayern", "970##")),
         "Hauptstraße,Bahnhofstraße,Gartenweg,Schillerstraße,Am Mühlbach,Lindenallee,Goetheplatz,Bergstraße", False,

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.sample.behaviour import TIERS, Population, Versions
-from pipelines.sample.deliveries import FileForm, Rendered, Rhythm, customer_ids, late_days, with_copies
+from pipelines.sample.deliveries import OTHER_SPELLING, FileForm, Rendered, Rhythm, customer_ids, late_days, with_copies
 from pipelines.sample.draws import Draws, Ints, Mask
 from pipelines.sample.faults import CRM_FAULTS, CRM_SHARES, Faults
 from pipelines.sample.people import People
 from pipelines.sample.text import Spelling, Text, concat, either, in_capitals, instants, is_empty, lookup, shortened
 
+SHARE_IN_CAPITALS = 0.6  # of the respelled e-mails
 MISSING_IDS = ("null", '""', '"  "')
 BROKEN_BIRTHDAYS = ('"31/02/1985"', '"1985-13-01"', '"0000-00-00"', '"unknown"', '"1979"')
 BROKEN_PHONES = ('"n/a"', '"unknown"', '"12"', '"see notes"', '"+00 000"')
@@ -88,7 +89,7 @@ class CrmCustomers:
             email=versions.email[version],
             faults=Faults(CRM_FAULTS, draws.uniform("crm.fault", customer, day)),
             spelling=np.select(
-                [share < offset, share < offset + date_only, share > 0.9],
+                [share < offset, share < offset + date_only, share > 1 - OTHER_SPELLING],
                 [Spelling.OFFSET, Spelling.DATE_ONLY, Spelling.SPACE],
                 Spelling.ZULU,
             ),
@@ -131,7 +132,7 @@ class CrmCustomers:
     def _emails(self, records: _Records) -> Text:
         emails = self._people.emails(records.customer, records.email)
         emails = self._broken(emails, "broken_email", BROKEN_EMAILS, records)
-        capitals = self._draws.uniform("crm.capitals", records.customer) < 0.6
+        capitals = self._draws.uniform("crm.capitals", records.customer) < SHARE_IN_CAPITALS
         respelled = either(capitals, in_capitals(emails), concat("  ", emails, " "))
         return either(is_empty(emails), "null", concat('"', either(records.respelled, respelled, emails), '"'))
 

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from pipelines.sample.draws import Draws, Ints, Mask
 from pipelines.sample.text import Text, concat, digits
 
+OTHER_SPELLING = 0.1  # the share of instants written in the format a source does not usually have
+
 
 @dataclass(frozen=True, slots=True)
 class FileForm:

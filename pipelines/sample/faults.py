@@ -28,6 +28,7 @@ ORDER_FAULTS = {
     "missing_fields": 0.0005,  # a line that ends early
     "extra_fields": 0.0005,  # a line with more fields than its header
     "stray_quote": 0.0003,  # a quotation mark inside an unquoted field
+    "text_after_quote": 0.0003,  # a quoted field that goes on after its closing quotation mark
     "broken_quantity": 0.0008,
     "broken_unit_price": 0.0015,
     "broken_order_ts": 0.0008,

@@ -67,8 +67,8 @@ def _spans(rhythm: Rhythm, first_day: date, start: int, after: int) -> Iterator[
 def _form(last: date, suffix: str, *, extended: bool) -> FileForm:
     """The form of a file by its last day alone, such that the daily files of a month show every form."""
     day = last.toordinal()
-    newline = "\r\n" if day % 7 == 3 else "\n"
+    newline = "\r\n" if (day + 4) % 7 == 0 else "\n"
     if suffix != ".csv":
         return FileForm(newline, extended=extended)
     header_case = {5: "upper", 8: "title"}.get(day % 11, "lower")
-    return FileForm(newline, byte_order_mark=day % 9 == 4, header_case=header_case, extended=extended)
+    return FileForm(newline, byte_order_mark=(day + 5) % 9 == 0, header_case=header_case, extended=extended)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipelines.sample.behaviour import Orders, Population
 from pipelines.sample.countries import COUNTRIES
-from pipelines.sample.deliveries import FileForm, Rendered, Rhythm, customer_ids, late_days, with_copies
+from pipelines.sample.deliveries import OTHER_SPELLING, FileForm, Rendered, Rhythm, customer_ids, late_days, with_copies
 from pipelines.sample.draws import Draws, Floats, Ints, Mask
 from pipelines.sample.faults import ORDER_FAULTS, ORDER_SHARES, Faults
 from pipelines.sample.products import build_products
@@ -27,6 +27,7 @@ PAYMENT_METHODS, PAYMENT_WEIGHTS = (
     ("card", "paypal", "invoice", "bank_transfer", "apple_pay", "gift_card"),
     (48, 22, 12, 7, 8, 3),
 )
+SHARE_WITH_COUPON, SHARE_DISCOUNT_ZERO = 0.1, 0.15
 DISCOUNTS = ("5", "10", "12.5", "15", "20", "25", "30")
 COUPONS = ("WELCOME10", "SPRING", "BF25", "VIP")
 LINES, LINE_WEIGHTS = (1, 2, 3, 4, 5, 6), (38, 26, 16, 10, 6, 4)
@@ -140,7 +141,7 @@ class EcommerceOrders:
             self._customer_ids(lines),
             self._order_instants(lines, spelling),
             lookup(products.ids, product),
-            either(lines.faults.of("stray_quote"), _stray(products.names, product), _quoted(products.names, product)),
+            self._product_names(lines, product),
             lookup(products.categories, products.category[product]),
             self._quantities(lines),
             self._unit_prices(lines, products.euro_cents[product], country),
@@ -151,8 +152,15 @@ class EcommerceOrders:
         ]
         if form.extended:
             coupon = lookup(COUPONS, draws.pick("order.coupon", len(COUPONS), order))
-            columns.append(either(draws.uniform("order.has_coupon", order) < 0.1, coupon, ""))
+            columns.append(either(draws.uniform("order.has_coupon", order) < SHARE_WITH_COUPON, coupon, ""))
         return columns, spelling
+
+    def _product_names(self, lines: _Lines, product: Ints) -> Text:
+        names = self._products.names
+        plain = lookup([name.replace(",", "").replace('"', "") for name in names], product)
+        inches, after_quote = concat(plain, ' 12" wide'), concat('"', plain, '" (new)')
+        others = either(lines.faults.of("text_after_quote"), after_quote, _quoted(names, product))
+        return either(lines.faults.of("stray_quote"), inches, others)
 
     def _is_guest(self, order: Ints) -> Mask:
         return self._draws.uniform("order.guest", order) < ORDER_SHARES["blank_customer_id"]
@@ -173,7 +181,7 @@ class EcommerceOrders:
         share = self._draws.uniform("order.spelling", order)
         offset, date_only = ORDER_SHARES["offset_timestamp"], ORDER_SHARES["date_only_timestamp"]
         return np.select(
-            [share < offset, share < offset + date_only, share > 0.9],
+            [share < offset, share < offset + date_only, share > 1 - OTHER_SPELLING],
             [Spelling.OFFSET, Spelling.DATE_ONLY, Spelling.ZULU],
             Spelling.SPACE,
         )
@@ -204,7 +212,7 @@ class EcommerceOrders:
         taste = self._population.discount_taste[lines.customer]
         share = self._draws.uniform("line.discount", lines.order, lines.number)
         amounts = lookup(DISCOUNTS, self._draws.pick("line.discount_pct", len(DISCOUNTS), lines.order, lines.number))
-        return either(share < 0.06 + 0.5 * taste, amounts, either(share > 0.85, "0", ""))
+        return either(share < 0.06 + 0.5 * taste, amounts, either(share > 1 - SHARE_DISCOUNT_ZERO, "0", ""))
 
     def _statuses(self, lines: _Lines) -> Text:
         draws, order = self._draws, lines.order
@@ -235,8 +243,3 @@ def _quoted(names: Sequence[str], positions: Ints) -> Text:
     """Product names as CSV fields."""
     fields = ['"' + name.replace('"', '""') + '"' if "," in name or '"' in name else name for name in names]
     return lookup(fields, positions)
-
-
-def _stray(names: Sequence[str], positions: Ints) -> Text:
-    """Product names with an inch mark, as somebody writes them who has not heard of quoting."""
-    return lookup([name.replace(",", "").replace('"', "") + ' 12" wide' for name in names], positions)
