@@ -68,7 +68,7 @@ def land_sample_command(
     if json:
         print_json(landed)
     else:
-        out.print(f"Landed {landed.files} files in {settings.landing}.", highlight=False)
+        out.print(f"Landed {len(landed.written)} files in {settings.landing}.", highlight=False)
 
 
 @pipeline_app.command("run")
