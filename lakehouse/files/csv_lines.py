@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ class CsvLines:
             self._header = self._read_header(record)
             position = record.end
         patience = _PATIENCE
-        while position < len(buffer):
+        while (position := skip_blank_lines(buffer, position)) < len(buffer):
             end, troubled = well_formed_stretch(buffer, position, final=final)
             if end > position:
                 tables.append(self._read_fast(buffer[position:end], self._header))
@@ -190,6 +191,8 @@ def _parse(data: bytes, width: int) -> tuple[pa.RecordBatch, dict[int, list[str 
         ragged[row.number - 1] = record.fields if record and record.fields else []
         return "skip"
 
+    if data.startswith(BOM_UTF8):  # Arrow would drop it as the mark of a file
+        data = BOM_UTF8 + data
     names = [str(position) for position in range(width)]
     texts = pa.csv.read_csv(
         pa.BufferReader(data),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -25,7 +26,6 @@ CHUNK_BYTES = 8 << 20
 MAX_RECORD_BYTES = 16 << 20
 """A longer record is not parsed: it becomes corrupt rows of at most about this size each, with one row number."""
 
-_BOM = b"\xef\xbb\xbf"
 _FOREIGN = (
     (b"\xff\xfe", "it is UTF-16 or UTF-32: land it as UTF-8"),
     (b"\xfe\xff", "it is UTF-16 or UTF-32: land it as UTF-8"),
@@ -65,6 +65,7 @@ def read_files(
     dataset: Dataset,
     ingested_at: datetime,
     on_unreadable: Callable[[LandingFile, str], None],
+    *,
     chunk_bytes: int = CHUNK_BYTES,
 ) -> Iterator[pa.RecordBatch]:
     """Every record of the files, in order, as batches of the declared columns in the declared types; at most
@@ -135,11 +136,11 @@ def _complete(table: pa.Table, constants: dict[str, pa.Scalar], schema: pa.Schem
 
 def _read_file(landing: Path, file: LandingFile, reader: _Format, chunk_bytes: int) -> Iterator[pa.Table]:
     with _open(landing, file) as stream:
-        head = stream.read(len(_BOM) + 1)
+        head = stream.read(len(BOM_UTF8) + 1)
         for magic, reason in _FOREIGN:
             if head.startswith(magic):
                 raise Unreadable(reason)
-        yield from _read_stream(stream, head.removeprefix(_BOM), reader, chunk_bytes)
+        yield from _read_stream(stream, head.removeprefix(BOM_UTF8), reader, chunk_bytes)
         if _identity(stream) != (file.size, file.mtime_ns):
             raise ChangedWhileRead(f"{file.path} was changed while it was read; run again")
 

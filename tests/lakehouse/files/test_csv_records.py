@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse.files import reader
+from lakehouse.files import csv_lines, reader
 from tests.fixtures.landing import Landing
 
 COLUMNS = {"id": "BIGINT", "name": "STRING", "price": "DECIMAL(10,2)", "at": "TIMESTAMP"}
@@ -32,6 +32,10 @@ RECORDS: dict[str, tuple[bytes, list[dict[str, Any]]]] = {
     ),
     "a quote inside a field": (b'1,5" wide,,\n', [{"id": 1, "name": '5" wide'}]),
     "a lone CR": (b"1,a\rb,,\n", [{"id": 1, "name": "a\rb"}]),
+    "a byte order mark that is data": (
+        "\ufeff,a,,\n\ufeff1,b,,\n".encode(),
+        [{"name": "a", "_rescued_data": '{"id":"\ufeff"}'}, {"name": "b", "_rescued_data": '{"id":"\ufeff1"}'}],
+    ),
     "NUL and emoji": ("1,a\0😀,,\n".encode(), [{"id": 1, "name": "a\0😀"}]),
     "fields are missing": (b"1,Ann\n", [{"id": 1, "name": "Ann", "_rescued_data": '{"_field_count":2}'}]),
     "fields too many": (
@@ -148,3 +152,11 @@ def test_quote_not_closed_within_the_limit_costs_one_line(landing: Landing, monk
     rows = landing.read(HEADER + body, COLUMNS, "csv", chunk_bytes=50)
     assert rows[0]["_corrupt_record"] == '1,"open,,'
     assert [row["id"] for row in rows[1:]] == list(range(2, 40))
+
+
+def test_clean_records_are_not_read_one_by_one(landing: Landing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(csv_lines, "read_record")
+    body = b'1,"a, ""b""\nc",2.50,2024-05-01 10:00:00\r\n\n 2 ,,"",2024-05-01T10:00:00.123456789Z\n,x,,2024-02-29\n'
+    rows = landing.read(HEADER + body, COLUMNS, "csv")
+    assert [(row["id"], row["name"]) for row in rows] == [(1, 'a, "b"\nc'), (2, None), (None, "x")]
+    assert rows[1]["at"] == datetime(2024, 5, 1, 10, 0, 0, 123456, tzinfo=UTC)

@@ -61,6 +61,7 @@ csv_pieces = st.sampled_from(
         b"\xff",
         b"\xc3",
         b"\x00",
+        b"\xef\xbb\xbf",
         b"2024-02-29",
         b"2024-02-30 10:00",
         b"1.50",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse.files import reader
+from lakehouse.files import json_lines, reader
 from lakehouse.files.json_record import MAX_DEPTH
 from tests.fixtures.landing import Landing
 
@@ -78,8 +78,8 @@ LINES: dict[str, tuple[bytes, dict[str, Any]]] = {
     "a raw tab in a string": (b'{"name":"a\tb"}', {"_corrupt_record": '{"name":"a\tb"}'}),
     "a member twice": (b'{"name":"a","name":"b"}', {"_corrupt_record": '{"name":"a","name":"b"}'}),
     "a member twice, hidden by an escaped colon": (
-        b'{"name":"a:b","name":"\\u003a"}',
-        {"_corrupt_record": '{"name":"a:b","name":"\\u003a"}'},
+        b'{"name":"a","name":"\\u003a"}',
+        {"_corrupt_record": '{"name":"a","name":"\\u003a"}'},
     ),
     "a member twice in a struct": (
         b'{"home":{"street":"a","street":"b"}}',
@@ -134,3 +134,11 @@ def test_long_line_within_the_limit_is_read_whole(landing: Landing) -> None:
     text = "x" * 3_000_000
     (row,) = landing.read(f'{{"name":"{text}"}}'.encode(), COLUMNS, "json", chunk_bytes=1 << 16)
     assert row["name"] == text
+
+
+def test_clean_lines_are_not_read_one_by_one(landing: Landing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(json_lines, "read_line")
+    whole = b'{"id":1,"name":"a:b","at":"2024-05-01 10:00:00","ok":true,"price":1.5,"home":{"street":"s: t","number":5},"tags":null}'
+    rows = landing.read(whole + b'\n{"name":null,"home":{}}\n{"home":null, "id" : 3}\r\n{}', COLUMNS, "json")
+    assert [row["id"] for row in rows] == [1, None, 3, None]
+    assert rows[0]["home"] == {"street": "s: t", "number": 5}

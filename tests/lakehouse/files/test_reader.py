@@ -30,7 +30,7 @@ def _read(
         dataset or bronze_dataset(COLUMNS, "csv"),
         INGESTED_AT,
         lambda file, reason: reasons.update({file.path: reason}),
-        4096,
+        chunk_bytes=4096,
     )
     return list(batches), reasons
 
@@ -103,7 +103,12 @@ def test_a_file_that_changes_under_the_reader_is_loud(tmp_path: Path) -> None:
     path = tmp_path / "grows.csv"
     path.write_text("id,name\n" + "1,x\n" * (BATCH_ROWS + 5000))
     batches = read_files(
-        tmp_path, list_files(tmp_path, "*.csv"), bronze_dataset(COLUMNS, "csv"), INGESTED_AT, lambda *_: None, 4096
+        tmp_path,
+        list_files(tmp_path, "*.csv"),
+        bronze_dataset(COLUMNS, "csv"),
+        INGESTED_AT,
+        lambda *_: None,
+        chunk_bytes=4096,
     )
     next(batches)
     with path.open("a") as file:
@@ -151,6 +156,6 @@ from lakehouse.files.reader import read_files
 from tests.fixtures.landing import INGESTED_AT, bronze_dataset
 zone, name, format_ = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 dataset = bronze_dataset({"id": "BIGINT", "name": "STRING"}, format_)
-rows = sum(b.num_rows for b in read_files(zone, list_files(zone, name), dataset, INGESTED_AT, print, 1 << 20))
+rows = sum(b.num_rows for b in read_files(zone, list_files(zone, name), dataset, INGESTED_AT, print, chunk_bytes=1 << 20))
 print(rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
