@@ -34,6 +34,8 @@ from kit.db import Database
 from kit.errors import Denied, Invalid, NotFound, Unavailable
 from kit.ids import new_id
 
+PREFIX_LENGTH = 8
+_BRAND = "c360_"
 _logger = logging.getLogger(__name__)
 _NOBODY = hashlib.sha256(b"").hexdigest()  # what an unknown prefix is compared with, so that it takes as long
 
@@ -98,7 +100,7 @@ def create_key(session: Session, *, name: str, scopes: Iterable[str], expires_at
         raise InvalidKeyName(f"give the key a name that says what it is for, up to {NAME_LENGTH} characters")
     granted = parse_scopes(scopes)
     prefix = _random_text(5)
-    secret = _with_checksum(f"c360_{prefix}_{_random_text(32)}")
+    secret = _with_checksum(f"{_BRAND}{prefix}_{_random_text(32)}")
     key = ApiKey(
         id=new_id("key"),
         prefix=prefix,
@@ -178,10 +180,9 @@ class ApiKeys:
         """Who holds this key. Reads memory only. Raises MalformedKey, UnknownKey, ExpiredKey, KeysUnavailable."""
         if not self.is_fresh:
             raise KeysUnavailable("API keys cannot be checked at present; try again in a few seconds")
-        prefix = _prefix_of(secret)
-        key = self._keys.get(prefix)
+        key = self._keys.get(secret[len(_BRAND) : len(_BRAND) + PREFIX_LENGTH])
         if not hmac.compare_digest(_digest(secret), key.secret_hash if key is not None else _NOBODY) or key is None:
-            raise UnknownKey("this API key is not valid, or was revoked")
+            raise _reason_against(secret)
         if key.expires_at <= time.time():
             raise ExpiredKey("this API key has expired")
         return key.caller
@@ -214,12 +215,10 @@ def _live(row: ApiKey) -> _LiveKey:
     return _LiveKey(row.secret_hash, expires_at, Caller(row.id, scopes))
 
 
-def _prefix_of(secret: str) -> str:
-    brand, _, rest = secret.partition("_")
-    prefix, _, _ = rest.partition("_")
-    if brand != "c360" or not secret.isascii() or _with_checksum(secret[:-_CHECKSUM_LENGTH]) != secret:
-        raise MalformedKey("this is not an API key of this service, or it is mistyped: its checksum does not match")
-    return prefix
+def _reason_against(secret: str) -> Unauthenticated:
+    if not secret.startswith(_BRAND) or not secret.isascii() or _with_checksum(secret[:-_CHECKSUM_LENGTH]) != secret:
+        return MalformedKey("this is not an API key of this service, or it is mistyped: its checksum does not match")
+    return UnknownKey("this API key is not valid, or was revoked")
 
 
 def _with_checksum(text: str) -> str:

@@ -10,7 +10,7 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.auth import ScopedRoute, caller_of, needs
+from api.auth import HotRoute, caller_of, needs
 from api.schemas.problem import problem_responses
 from api.schemas.profile import PROFILE_REF, example_profile
 from governance.access import Scope, visible_positions
@@ -60,7 +60,7 @@ class ProfileBody:
 
 def customers_router(store: OnlineStore, dataset: Dataset, view: str) -> APIRouter:
     """Routes over the view that ``dataset`` is published to."""
-    router = APIRouter(route_class=ScopedRoute, tags=["customers"])
+    router = APIRouter(route_class=HotRoute, tags=["customers"])
     bodies = ProfileBody()
 
     @router.get(  # the id is decoded by hand, so it is no parameter of the function
