@@ -5,14 +5,22 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 from kit.errors import Unavailable
+from lakehouse.scratch import own_scratch, remove_leftovers
 
 JARS = ("delta-spark_4.2_2.13", "delta-storage")
 """The jars without which Delta does not run, by artefact name; trial showed that no other is needed."""
+
+LOG_LEVEL = "FATAL"
+"""At ERROR, executors log the value that a row failed on (``The value '…' of the type``): personal data."""
+
+_VALUE_LOGGERS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
 
 
 class SparkUnavailable(Unavailable):
@@ -32,24 +40,36 @@ def missing_parts(jars: Path) -> str | None:
 
 
 def launch(
-    master: str = "local[*]", jars: Path = Path(".jars"), scratch: Path = Path(".c360/scratch"), memory_mb: int = 2048
+    master: str = "local[*]",
+    jars: Path = Path(".jars"),
+    scratch: Path = Path(".c360/scratch"),
+    memory_mb: int = 2048,
+    options: Mapping[str, str] | None = None,
 ) -> SparkSession:
     """The process's Spark session with Delta, ANSI SQL and UTC; ``scratch`` takes its spill and warehouse.
 
+    ``options`` are Spark settings of an installation (executors, cluster); they win over those made here.
     A process has one: a second call returns the first one's session. Raises SparkUnavailable.
     """
     if lack := missing_parts(jars):
         raise SparkUnavailable(lack)
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    remove_leftovers(scratch)
     builder = SparkSession.builder.appName("customer360").master(master)
-    for key, value in _configuration(master, jars, scratch.absolute(), memory_mb).items():
+    for key, value in {**_configuration(master, jars, own_scratch(scratch), memory_mb), **(options or {})}.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
 
 
+def silence_values(spark: SparkSession) -> None:
+    """Keep Spark's own logs free of rows' values: failures are told by this project's errors, which name columns."""
+    spark.sparkContext.setLogLevel(LOG_LEVEL)
+    for name in _VALUE_LOGGERS:
+        PySparkLogger.getLogger(name).disabled = True
+
+
 def _configuration(master: str, jars: Path, scratch: Path, memory_mb: int) -> dict[str, str]:
-    scratch.mkdir(parents=True, exist_ok=True)
     configuration = {
         "spark.jars": ",".join(str(jar.absolute()) for jar in sorted(jars.glob("*.jar"))),
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -60,7 +80,7 @@ def _configuration(master: str, jars: Path, scratch: Path, memory_mb: int) -> di
         "spark.driver.extraJavaOptions": "-Duser.timezone=UTC",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.log.level": "ERROR",
+        "spark.log.level": LOG_LEVEL,
         "spark.local.dir": str(scratch / "spark"),
         "spark.sql.warehouse.dir": (scratch / "warehouse").as_uri(),
     }
