@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -151,7 +151,7 @@ def up(
             runs.run_now(
                 installation, "daily", as_of=None, full_refresh=False, engine="embedded", buckets=0, progress=steps
             )
-        serving.serve(installation, None, None, hint=_what_to_try(installation, key))
+        serving.serve(installation, None, None, announce=partial(_what_to_try, installation, key))
 
 
 @app.command()
@@ -176,19 +176,17 @@ def _date(value: datetime | None) -> date | None:
     return None if value is None else value.date()
 
 
-def _what_to_try(installation: Installation, key: str) -> str:
+def _what_to_try(installation: Installation, key: str, base: str) -> str:
     settings = installation.settings
-    example = serving.example_customer(installation)
-    base = f"http://{settings.host}:{settings.port}"
-    home = "" if os.environ.get("C360_HOME") is None and str(settings.home) == ".c360" else f" --home {settings.home}"
+    home = "" if str(settings.home) == ".c360" else f" --home {settings.home}"
     return "\n".join(
         (
             f"Customer 360 is up on {base}. Try:",
-            f"  curl -H 'Authorization: Bearer {key}' {base}/customers/{example}",
-            f"  open {base}/docs",
-            f'  .venv/bin/c360 sql{home} "SELECT count(*) AS customers FROM gold.customer_360"',
+            f"  curl -H 'Authorization: Bearer {key}' {base}/customers/{serving.example_customer(installation)}",
+            f"  {base}/docs in a browser",
+            f'  .venv/bin/c360 sql "SELECT loyalty_tier, count(*) AS customers FROM gold.customer_360 GROUP BY loyalty_tier"{home}',
             f"  .venv/bin/c360 pipeline run daily{home}",
-            f"The demo key is kept in {keys.demo_file(settings)} (mode 600).",
+            f"The demo key is kept in {keys.demo_file(settings)} (mode 600). Stop with Ctrl-C.",
         )
     )
 

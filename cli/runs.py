@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from cli.installation import Installation, writer_name
 from cli.output import out
@@ -46,8 +46,10 @@ def run_now(
         with _heartbeat(installation, run), installation.engine(engine) as opened, installation.store() as store:
             result = run_pipeline(pipeline, installation.context(opened, run, progress, buckets), store)
     except C360Error as error:
-        with installation.database.transaction() as session:
-            queue.fail(session, run, code=error.code, message=error.message)
+        _record_failure(installation, run, error.code, error.message)
+        raise
+    except Exception as failure:  # a defect: recorded by its kind only, since its text may hold values
+        _record_failure(installation, run, "fault", f"unexpected {type(failure).__name__}")
         raise
     boundary("run.before_finish")
     record = {
@@ -65,6 +67,11 @@ def run_now(
         "engine": engine,
         **record,
     }
+
+
+def _record_failure(installation: Installation, run: Run, code: str, message: str) -> None:
+    with installation.database.transaction() as session:
+        queue.fail(session, run, code=code, message=message)
 
 
 def _enqueue(installation: Installation, pipeline: str, as_of: date, *, full_refresh: bool, engine: str) -> Run:
@@ -111,7 +118,7 @@ def _flow_record(flow: dict[str, Any]) -> dict[str, Any]:
 
 def print_record(record: dict[str, Any]) -> None:
     """Print what a run did as a table."""
-    table = Table("dataset", "version", "in", "out", "written", "deleted", "dropped", "quarantined", "s", title=f"run {record['id']}: {record['state']}")
+    table = Table(Column("dataset", no_wrap=True), Column("version", no_wrap=True), "in", "out", "written", "deleted", "dropped", "quarantined", "s", title=f"run {record['id']}: {record['state']}")
     for name, flow in record["datasets"].items():
         version = f"{_shown(flow['version_before'])} → {_shown(flow['version_after'])}"
         counts = (flow[column] for column in ("rows_in", "rows_out", "rows_written", "rows_deleted", "dropped", "quarantined"))

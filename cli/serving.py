@@ -2,12 +2,74 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Callable
+from urllib.parse import quote
+
+import uvicorn
+
+from api.compose import build
 from cli.installation import Installation
+from cli.output import out
+from kit.clock import today
+from kit.errors import Unavailable
+from lakehouse.query import run_query
+
+Announce = Callable[[str], str]
+"""From the base address to what is printed when the server answers there."""
 
 
-def serve(installation: Installation, host: str | None, port: int | None, hint: str | None = None) -> None:
-    raise SystemExit("not here yet")
+class AddressInUse(Unavailable):
+    """Another process listens there already."""
+
+    code = "cli.address_in_use"
+
+
+def serve(installation: Installation, host: str | None, port: int | None, announce: Announce | None = None) -> None:
+    """Serve until a signal. Nothing about requests is logged: addresses hold customer ids."""
+    settings = installation.settings
+    installation.database.close()  # migrated; the application opens its own
+    listener = _listen(host or settings.host, settings.port if port is None else port)
+    base = "http://{}:{}".format(*listener.getsockname()[:2])
+    message = (announce or _plain)(base)
+    config = uvicorn.Config(build(settings), access_log=False, log_level="warning", server_header=False)
+    _Server(config, message).run(sockets=[listener])
 
 
 def example_customer(installation: Installation) -> str:
-    return ""
+    """A customer worth looking at, as it stands in a URL."""
+    query = "SELECT customer_id FROM gold.customer_360 ORDER BY net_amount DESC, customer_id LIMIT 1"
+    with installation.engine() as engine:
+        rows = run_query(engine, installation.catalog, query, today()).to_pylist()
+    return quote(rows[0]["customer_id"], safe="") if rows else "unknown"
+
+
+
+
+
+def _plain(base: str) -> str:
+    return f"Serving on {base} (documentation: {base}/docs)"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as failure:
+        listener.close()
+        raise AddressInUse(f"cannot listen on {host}:{port} ({failure.strerror}); choose another with --port or C360_PORT") from None
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """Says where it is when it answers there."""
+
+    def __init__(self, config: uvicorn.Config, message: str) -> None:
+        super().__init__(config)
+        self._message = message
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        out.print(self._message, highlight=False, soft_wrap=True)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.lake_state import versions
+from tests.online_retail import OnlineRetail
 
 AS_OF = "2011-12-10"
 
@@ -29,9 +30,9 @@ def one_row(home: Path, query: str) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def home(online_retail_landing: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(online_retail_landing: OnlineRetail, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("online-retail")
-    shutil.copytree(online_retail_landing, home / "landing")
+    shutil.copytree(online_retail_landing.landing, home / "landing")
     return home
 
 
