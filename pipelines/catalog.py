@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
-from importlib.resources import files
+from pathlib import Path
 from pkgutil import iter_modules
 
 from governance.classification import PII_CLASSES, looks_personal
@@ -41,9 +41,14 @@ def _layer(layer: str) -> list[Dataset]:
             raise InvalidDeclaration(f"{package}.{module.name} declares no dataset: it needs `dataset = Dataset(...)`")
         if dataset.name != f"{layer}.{module.name}":
             raise InvalidDeclaration(f"{package}.{module.name} must declare {layer}.{module.name}, not {dataset.name}")
-        query = files(package).joinpath(f"{module.name}.sql")
+        query = _beside(f"{package}.{module.name}")
         if query.is_file():
             dataset = replace(dataset, query=query.read_text(encoding="utf-8"))
         check_classes(dataset)
         found.append(dataset)
     return found
+
+
+def _beside(module: str) -> Path:
+    """The query file of a dataset's module."""
+    return Path(str(import_module(module).__file__)).with_suffix(".sql")
