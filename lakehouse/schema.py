@@ -80,6 +80,22 @@ def parse_type(text: str) -> DataType:
     raise UnknownType(f"{text} is not a column type here; write one of {known}")
 
 
+def spell(arrow: pa.DataType) -> str | None:
+    """The declaration's spelling of an Arrow type; None for a type that cannot be declared."""
+    if pa.types.is_struct(arrow):
+        members = {
+            arrow.field(position).name: spell(arrow.field(position).type) for position in range(arrow.num_fields)
+        }
+        written = ", ".join(f"{name}: {member}" for name, member in members.items())
+        return None if None in members.values() else f"STRUCT<{written}>"
+    if pa.types.is_list(arrow):
+        element = spell(arrow.value_type)
+        return element and f"ARRAY<{element}>"
+    if pa.types.is_decimal(arrow):
+        return f"DECIMAL({arrow.precision},{arrow.scale})"
+    return next((name for name, (stored, _) in _SCALARS.items() if stored == arrow), None)
+
+
 def _parse_field(part: str) -> tuple[str, DataType]:
     name, colon, member = part.partition(":")
     if not colon:

@@ -35,7 +35,7 @@ from lakehouse.engine import (
     SchemaDrift,
     StaleFence,
 )
-from lakehouse.properties import FENCE_PROPERTY, delta_schema_json, table_properties
+from lakehouse.properties import FENCE_PROPERTY, arrow_schema, delta_schema_json, table_properties
 
 
 def load_table(path: Path) -> DeltaTable | None:
@@ -142,6 +142,7 @@ def merge(path: Path, target: Dataset, rows: pa.RecordBatchReader, commit: Commi
     """
 
     def write(table: DeltaTable) -> None:
+        before = table.version()
         assignments = {f'"{name}"': f's."{name}"' for name in target.column_names}
         merger = table.merge(
             rows,
@@ -155,18 +156,24 @@ def merge(path: Path, target: Dataset, rows: pa.RecordBatchReader, commit: Commi
         merger.when_matched_delete(f"s.{CHANGE} = 'delete'").when_matched_update(assignments).when_not_matched_insert(
             assignments, predicate=f"s.{CHANGE} = 'upsert'"
         ).execute()
+        if table.version() == before:  # delta-rs commits nothing where no row changed; the batch is done all the same
+            nothing = arrow_schema(target).empty_table()
+            write_deltalake(table, nothing, mode="append", commit_properties=_properties(commit))
 
     return _commit(path, target, commit, write)
 
 
 def writer_properties(target: Dataset) -> WriterProperties:
-    """Parquet settings: zstd, and no column statistics in file footers for personal columns."""
-    silent = ColumnProperties(statistics_enabled="NONE")
-    personal = [
-        leaf for column in target.columns if column.is_pii for leaf in _leaves(column.name, column.data_type.arrow)
-    ]
+    """Parquet settings: zstd, and column statistics in file footers only for columns that are not personal.
+
+    Off by default and on by name: names reach plain columns only, so members of a struct have none.
+    """
+    known = ColumnProperties(statistics_enabled="PAGE")
     return WriterProperties(
-        compression="ZSTD", compression_level=1, column_properties=dict.fromkeys(personal, silent) or None
+        compression="ZSTD",
+        compression_level=1,
+        default_column_properties=ColumnProperties(statistics_enabled="NONE"),
+        column_properties=dict.fromkeys(target.statistics_columns, known) or None,
     )
 
 
@@ -221,12 +228,3 @@ def _gained_columns(target: Dataset, stored: Schema, declared: Schema) -> list[F
                 f"{target.name}.{name} is declared with another type than the table has; run it with --full-refresh"
             )
     return [field for name, field in wanted.items() if name not in present]
-
-
-def _leaves(name: str, arrow: pa.DataType) -> list[str]:
-    if pa.types.is_struct(arrow):
-        members = [arrow.field(position) for position in range(arrow.num_fields)]
-        return [leaf for member in members for leaf in _leaves(f"{name}.{member.name}", member.type)]
-    if pa.types.is_list(arrow):
-        return [f"{name}.list.element"]
-    return [name]

@@ -11,9 +11,9 @@ import re
 import duckdb
 
 from kit.errors import C360Error
-from lakehouse.dataset import Dataset
+from lakehouse.dataset import Column, Dataset
 from lakehouse.embedded.scan import literal, quoted
-from lakehouse.engine import LossyCast, NullKey, QueryFailed
+from lakehouse.engine import CHANGE, LossyCast, NullKey, QueryFailed
 
 _MARK = re.compile(r"c360:(lossy_cast|null_key):(\S+?):c360")
 _ABOUT_THE_TEXT = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
@@ -24,7 +24,7 @@ def edge_select(target: Dataset, stored: dict[str, str], source: str, extra: tup
 
     Raises QueryFailed where the query does not yield a declared column, or yields one that is not declared.
     """
-    missing = [name for name in target.column_names if name not in stored]
+    missing = [name for name in (*target.column_names, *extra) if name not in stored]
     surplus = [name for name in stored if name not in target.column_names and name not in extra]
     if missing or surplus:
         raise QueryFailed(
@@ -32,8 +32,7 @@ def edge_select(target: Dataset, stored: dict[str, str], source: str, extra: tup
             f"not declared: {', '.join(surplus) or 'none'}"
         )
     columns = [
-        f"{_checked(target.name, column.name, stored[column.name], column.data_type.duckdb, column.nullable)} AS {quoted(column.name)}"
-        for column in target.columns
+        f"{_checked(target, column, stored[column.name], extra)} AS {quoted(column.name)}" for column in target.columns
     ]
     return f"SELECT {', '.join([*columns, *map(quoted, extra)])} FROM {quoted(source)}"
 
@@ -57,16 +56,18 @@ def raised_by(failure: BaseException) -> C360Error:
     )
 
 
-def _checked(dataset: str, name: str, stored: str, declared: str, nullable: bool) -> str:
-    column = quoted(name)
-    where = f"{dataset}.{name}"
-    value = column
+def _checked(target: Dataset, column: Column, stored: str, extra: tuple[str, ...]) -> str:
+    name, declared = quoted(column.name), column.data_type.duckdb
+    where = f"{target.name}.{column.name}"
+    value = name
     if stored != declared:
-        value = column if stored == '"NULL"' else _lossless(column, stored, declared, where)
+        value = name if stored == '"NULL"' else _lossless(name, stored, declared, where)
         value = f"CAST({value} AS {declared})"
-    if nullable:
+    if column.nullable:
         return value
-    return f"CASE WHEN {column} IS NULL THEN error({_mark('null_key', where)}) ELSE {value} END"
+    # a row that deletes needs its key only
+    kept = f" AND {quoted(CHANGE)} <> 'delete'" if CHANGE in extra and column.name not in target.keys else ""
+    return f"CASE WHEN {name} IS NULL{kept} THEN error({_mark('null_key', where)}) ELSE {value} END"
 
 
 def _lossless(column: str, stored: str, declared: str, where: str) -> str:

@@ -57,7 +57,7 @@ def _refuse_unreadable(table: DeltaTable) -> None:
 
 
 def _has_deletion_vectors(table: DeltaTable) -> bool:
-    return pa.table(table.deletion_vectors()).num_rows > 0
+    return bool(pa.table(table.deletion_vectors()).num_rows)
 
 
 def _files_by_partition(table: DeltaTable, partition_columns: list[str]) -> dict[tuple[Any, ...], list[str]]:

@@ -18,6 +18,7 @@ from lakehouse.embedded.scan import quoted, scan_sql
 from lakehouse.engine import CHANGE, Commit, Committed, DuplicateKey, Restriction
 from lakehouse.paths import table_path
 from lakehouse.properties import arrow_schema
+from lakehouse.schema import spell
 from lakehouse.sql.dialect import install, to_duckdb
 
 _ROWS_PER_BATCH = 65_536
@@ -58,12 +59,15 @@ class EmbeddedSession:
         self._run(f"CREATE OR REPLACE TEMP VIEW {quoted(view)} AS SELECT * FROM {quoted(whole)}{where}")
 
     def bind_changes(self, view: str, table: str, after: int, upto: int, columns: Sequence[str]) -> None:
+        listed = ", ".join(quoted(name) for name in columns)
+        if after >= upto:
+            source = scan_sql(self._connection, DeltaTable(self._path(table), version=upto))
+            self._run(f"CREATE OR REPLACE TEMP TABLE {quoted(view)} AS SELECT {listed} FROM ({source}) WHERE false")
+            return
         feed = DeltaTable(self._path(table), version=upto).load_cdf(
             starting_version=after + 1, ending_version=upto, columns=list(columns)
         )
-        reader = pa.RecordBatchReader.from_stream(feed)
-        listed = ", ".join(quoted(name) for name in columns)
-        self._keep(view, reader, f"SELECT DISTINCT {listed} FROM")
+        self._keep(view, pa.RecordBatchReader.from_stream(feed), f"SELECT DISTINCT {listed} FROM")
 
     def bind_empty(self, view: str, dataset: Dataset) -> None:
         self._keep(view, arrow_schema(dataset).empty_table(), "SELECT * FROM")
@@ -89,7 +93,8 @@ class EmbeddedSession:
         return self._run(bounded).to_arrow_table()
 
     def columns(self, view: str) -> Mapping[str, str]:
-        return {name: _DECLARED.get(kind, kind) for name, kind in self._describe(view).items()}
+        arrow = self._run(f"SELECT * FROM {quoted(view)} LIMIT 0").to_arrow_table().schema
+        return {name: spell(arrow.field(name).type) or kind for name, kind in self._describe(view).items()}
 
     def append(self, target: Dataset, sql: str, commit: Commit) -> Committed:
         return self._write(target, sql, commit, delta.append)
@@ -189,10 +194,3 @@ class _GuardedStream:
         except Exception as failure:
             self.failure = failure
             raise
-
-
-_DECLARED = {
-    "VARCHAR": "STRING",
-    "INTEGER": "INT",
-    "TIMESTAMP WITH TIME ZONE": "TIMESTAMP",
-}
