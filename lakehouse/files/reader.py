@@ -78,6 +78,7 @@ def read_files(
     """
     flow, columns, schema = _check(dataset)
     pending: list[pa.Table] = []
+    rows = size = 0
     for file in files:
         constants = {
             "_ingested_at": pa.scalar(ingested_at, _TIMESTAMP),
@@ -88,17 +89,14 @@ def read_files(
         try:
             for table in _read_file(landing, file, _FORMATS[flow.format](columns), chunk_bytes):
                 pending.append(_complete(table, constants, schema))
-                if _rows(pending) >= BATCH_ROWS or sum(part.nbytes for part in pending) >= BATCH_BYTES:
+                rows, size = rows + table.num_rows, size + table.nbytes
+                if rows >= BATCH_ROWS or size >= BATCH_BYTES:
                     yield from _batches(pending)
-                    pending = []
+                    pending, rows, size = [], 0, 0
         except Unreadable as reason:
             on_unreadable(file, reason.message)
     if pending:
         yield from _batches(pending)
-
-
-def _rows(tables: Sequence[pa.Table]) -> int:
-    return sum(table.num_rows for table in tables)
 
 
 def _batches(tables: Sequence[pa.Table]) -> list[pa.RecordBatch]:
