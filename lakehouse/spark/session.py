@@ -129,7 +129,7 @@ class SparkSessionOfWork:
             rows = declared_rows(target, self._query(sql), extra).persist(StorageLevel.MEMORY_AND_DISK)
         try:
             with _failures():
-                _refuse_duplicate_keys(target, rows)
+                _compute(target, rows)
             return self._commit(target, rows, commit, write)
         finally:
             rows.unpersist()
@@ -209,12 +209,12 @@ def _conditions(restriction: Restriction) -> list[str]:
     return conditions
 
 
-def _refuse_duplicate_keys(target: Dataset, rows: DataFrame) -> None:
-    if not target.keys:
-        return
-    doubled = rows.groupBy(*target.keys).count().where("count > 1").count()
-    if doubled:
-        raise DuplicateKey(f"{target.name}: the query yields {doubled} keys ({', '.join(target.keys)}) more than once")
+def _compute(target: Dataset, rows: DataFrame) -> None:
+    """Compute persisted rows whole, before a table is touched: a value that does not fit fails here, and so does a key that
+    stands twice."""
+    counted = rows.groupBy(*target.keys).count().where("count > 1").count() if target.keys else rows.count()
+    if target.keys and counted:
+        raise DuplicateKey(f"{target.name}: the query yields {counted} keys ({', '.join(target.keys)}) more than once")
 
 
 def _leaves(name: str, arrow: pa.DataType) -> list[str]:

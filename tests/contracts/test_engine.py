@@ -158,12 +158,15 @@ def test_sessions_do_not_see_each_other(engine: Engine) -> None:
     ],
     ids=["bad cast", "overflow"],
 )
-def test_a_row_that_fails_under_ansi_rules_is_an_error_that_shows_no_value(engine: Engine, sql: str) -> None:
+def test_a_row_that_fails_under_ansi_rules_is_an_error_that_shows_no_value(
+    engine: Engine, sql: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     with engine.session(AS_OF) as session:
         session.load("source", numbers(("ada@example.org", 77)))
         with pytest.raises(C360Error) as failure:
             session.fetch(sql)
     assert "ada@example.org" not in str(failure.value)
+    assert "ada@example.org" not in "".join(capfd.readouterr()), "the engine logged the value"
     assert failure.value.__suppress_context__ or failure.value.__context__ is None, "a traceback would show the value"
 
 
