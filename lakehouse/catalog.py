@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from graphlib import CycleError, TopologicalSorter
 
-from kit.errors import NotFound
+from kit.errors import Invalid, NotFound
 from lakehouse.dataset import (
     SUBJECT_KEY,
     Action,
@@ -20,10 +22,13 @@ from lakehouse.dataset import (
     Seed,
     Subject,
 )
+from lakehouse.online.encode import ProfileEncoder
 from lakehouse.sql.language import Statement, parse, parse_expression
 
 START_AT, END_AT = "__START_AT", "__END_AT"
 """Validity of a history row, half-open; Lakeflow's names."""
+
+_FILE_FORMATS = ("json", "csv")
 
 
 class UnknownDataset(NotFound):
@@ -43,6 +48,9 @@ class Catalog:
             self._datasets[dataset.name] = dataset
         for dataset in self._datasets.values():
             self._check(dataset)
+        paths = [dataset.serving.path for dataset in self._datasets.values() if dataset.serving is not None]
+        if doubled := sorted({path for path in paths if paths.count(path) > 1}):
+            raise InvalidDeclaration(f"two datasets are served under {', '.join(doubled)}")
         self._order = self._sorted()
 
     def __iter__(self) -> Iterator[Dataset]:
@@ -64,10 +72,17 @@ class Catalog:
 
     def _check(self, dataset: Dataset) -> None:
         check_declaration(dataset)
-        for name in self.inputs(dataset):
+        inputs = self.inputs(dataset)
+        for name in inputs:
             if name not in self._datasets:
                 raise InvalidDeclaration(f"{dataset.name} reads {name}, which is not declared")
             _check_input_key(dataset, self._datasets[name])
+        if isinstance(dataset.flow, ByKey | AutoCdc):
+            for name in dataset.flow.inputs:
+                if name not in inputs:
+                    raise InvalidDeclaration(
+                        f"{dataset.name}: the flow's inputs name {name}, which the query does not read; it reads {', '.join(inputs)}"
+                    )
 
     def _sorted(self) -> list[str]:
         graph = {name: self.inputs(dataset) for name, dataset in sorted(self._datasets.items())}
@@ -81,7 +96,8 @@ def statement_of(dataset: Dataset) -> Statement:
     """The parsed query; raises InvalidDeclaration for a dataset without one."""
     if dataset.query is None:
         raise InvalidDeclaration(f"{dataset.name} has no query; write it as Spark SQL beside the module")
-    return parse(dataset.query)
+    with _said_of(f"{dataset.name}: its query"):
+        return parse(dataset.query)
 
 
 def definition(dataset: Dataset) -> str:
@@ -107,34 +123,69 @@ def input_keys(dataset: Dataset, source: Dataset) -> tuple[str, ...]:
 def check_declaration(dataset: Dataset) -> None:
     """Refuse a declaration that contradicts itself."""
     _check_columns(dataset)
+    _check_keys(dataset)
+    _check_subject(dataset)
+    _check_expectations(dataset)
     _check_flow(dataset)
-    names = [expectation.name for expectation in dataset.expectations]
-    if len(names) != len(set(names)):
-        raise InvalidDeclaration(f"{dataset.name}: two expectations have the same name")
-    for expectation in dataset.expectations:
-        parse_expression(expectation.predicate)
+    if dataset.serving is not None:
+        ProfileEncoder(dataset)
+        if dataset.keys != (dataset.serving.key,):
+            raise InvalidDeclaration(
+                f"{dataset.name} is served by {dataset.serving.key}: declare keys=('{dataset.serving.key}',)"
+            )
 
 
 def _check_columns(dataset: Dataset) -> None:
-    if dataset.name.count(".") < 1 or not dataset.comment.strip():
-        raise InvalidDeclaration(f"{dataset.name}: a dataset is named <layer>.<noun> and has a comment")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+", dataset.name) or not dataset.comment.strip():
+        raise InvalidDeclaration(
+            f"{dataset.name}: a dataset is named <layer>.<noun>, in lower case and underscores, and has a comment"
+        )
     names = dataset.column_names
     if len({name.lower() for name in names}) != len(names):
         raise InvalidDeclaration(f"{dataset.name}: a column is declared twice (names differ in more than case)")
     for column in dataset.columns:
         if not column.comment.strip():
             raise InvalidDeclaration(f"{dataset.name}.{column.name} has no comment")
-        column.data_type  # noqa: B018 - raises UnknownType
+        with _said_of(f"{dataset.name}.{column.name}"):
+            column.data_type  # noqa: B018 - raises UnknownType
+        if not _is_plain_name(column.name):
+            raise InvalidDeclaration(
+                f"{dataset.name}: {column.name!r} cannot be a column's name; write letters, digits and underscores, and no word of SQL"
+            )
+
+
+def _check_keys(dataset: Dataset) -> None:
     for key in (*dataset.keys, *dataset.cluster_by):
         if dataset.column(key).is_pii:
             raise InvalidDeclaration(f"{dataset.name}.{key} is personal: it can be neither key nor clustering column")
     for key in dataset.keys:
         if dataset.column(key).nullable:
             raise InvalidDeclaration(f"{dataset.name}.{key} is a key: declare it nullable=False")
-    if isinstance(dataset.subject, Subject) and dataset.column(dataset.subject.column).cls != SUBJECT_KEY:
-        raise InvalidDeclaration(
-            f"{dataset.name}.{dataset.subject.column} links to the subject: its class is {SUBJECT_KEY}"
-        )
+
+
+def _check_subject(dataset: Dataset) -> None:
+    if isinstance(dataset.subject, Subject):
+        if dataset.column(dataset.subject.column).cls != SUBJECT_KEY:
+            raise InvalidDeclaration(
+                f"{dataset.name}.{dataset.subject.column} links to the subject: its class is {SUBJECT_KEY}"
+            )
+        return
+    if not dataset.subject.reason.strip():
+        raise InvalidDeclaration(f"{dataset.name}: write the reason why none of its rows belongs to a person")
+    for column in dataset.columns:
+        if column.cls == SUBJECT_KEY:
+            raise InvalidDeclaration(
+                f"{dataset.name}.{column.name} names a customer: declare subject=Subject('{column.name}')"
+            )
+
+
+def _check_expectations(dataset: Dataset) -> None:
+    names = [expectation.name for expectation in dataset.expectations]
+    if len(names) != len(set(names)):
+        raise InvalidDeclaration(f"{dataset.name}: two expectations have the same name")
+    for expectation in dataset.expectations:
+        with _said_of(f"{dataset.name}: expectation {expectation.name}"):
+            parse_expression(expectation.predicate)
 
 
 def _check_flow(dataset: Dataset) -> None:
@@ -146,23 +197,71 @@ def _check_flow(dataset: Dataset) -> None:
             raise InvalidDeclaration(
                 f"{dataset.name} keeps every row: its expectations can only warn; drop or quarantine in silver"
             )
+        if isinstance(flow, AutoLoader) and flow.format not in _FILE_FORMATS:
+            raise InvalidDeclaration(
+                f"{dataset.name}: there is no file format {flow.format}; write {' or '.join(_FILE_FORMATS)}"
+            )
         return
     statement_of(dataset)
     if not dataset.keys:
         raise InvalidDeclaration(f"{dataset.name}: a computed dataset declares the keys that tell its rows apart")
+    if not flow.keys:
+        raise InvalidDeclaration(f"{dataset.name}: the flow names the keys by which rows are computed")
     for key in flow.keys:
         dataset.column(key)
-    if isinstance(flow, AutoCdc) and flow.stored_as_scd_type == 2:  # noqa: PLR2004 - SCD type 2
-        for column in (START_AT, END_AT):
-            dataset.column(column)
+        if key not in dataset.keys:
+            raise InvalidDeclaration(
+                f"{dataset.name}: the flow computes by {key}, so it has to be one of the keys: a row must not move from one to another"
+            )
+    if isinstance(flow, AutoCdc):
+        _check_cdc(dataset, flow)
+
+
+def _check_cdc(dataset: Dataset, flow: AutoCdc) -> None:
+    if flow.stored_as_scd_type not in (1, 2):
+        raise InvalidDeclaration(f"{dataset.name}: stored_as_scd_type is 1 (newest state) or 2 (history)")
+    if not flow.sequence_by:
+        raise InvalidDeclaration(f"{dataset.name}: sequence_by names the columns that order the versions of a key")
+    for column in flow.track_history_except_column_list:
+        dataset.column(column)
+    rows_by = (*flow.keys, START_AT) if flow.stored_as_scd_type == 2 else flow.keys  # noqa: PLR2004 - SCD type 2
+    for column in rows_by if flow.stored_as_scd_type == 1 else (*rows_by, END_AT):
+        dataset.column(column)
+    if dataset.keys != rows_by:
+        raise InvalidDeclaration(f"{dataset.name}: its rows are told apart by keys={rows_by!r}")
+
+
+def _is_plain_name(name: str) -> bool:
+    """Whether the name can stand in a query as it is."""
+    try:
+        return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) is not None and parse_expression(name).columns == {name}
+    except Invalid:
+        return False
+
+
+@contextmanager
+def _said_of(what: str) -> Iterator[None]:
+    """Name what is declared wrong in an error that does not know it."""
+    try:
+        yield
+    except Invalid as error:
+        raise InvalidDeclaration(f"{what}: {error.message}") from None
 
 
 def _check_input_key(dataset: Dataset, source: Dataset) -> None:
-    if not isinstance(dataset.flow, ByKey | AutoCdc) or source.name in dataset.flow.inputs:
+    if not isinstance(dataset.flow, ByKey | AutoCdc):
         return
-    absent = [key for key in dataset.flow.keys if key not in source.column_names]
-    if absent:
+    keys = dataset.flow.keys
+    yielded = input_keys(dataset, source)
+    if len(yielded) not in (0, len(keys)):
         raise InvalidDeclaration(
-            f"{dataset.name}: {source.name} has no column {', '.join(absent)}; say in the flow's inputs which expressions "
-            f"yield the key there, or () if it has none"
+            f"{dataset.name}: the flow's inputs give {len(yielded)} expressions over {source.name} for the keys {', '.join(keys)}"
         )
+    for expression in yielded:
+        with _said_of(f"{dataset.name}: the flow's inputs for {source.name}"):
+            columns = parse_expression(expression).columns
+        if absent := sorted(columns - set(source.column_names)):
+            raise InvalidDeclaration(
+                f"{dataset.name}: {source.name} has no column {', '.join(absent)}; say in the flow's inputs which expressions "
+                f"yield the key there, or () if it has none"
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
@@ -35,7 +36,10 @@ def check_classes(dataset: Dataset) -> None:
 def _layer(layer: str) -> list[Dataset]:
     package = f"pipelines.{layer}"
     found = []
-    for module in iter_modules(import_module(package).__path__):
+    folders = import_module(package).__path__
+    modules = list(iter_modules(folders))
+    _check_queries(layer, folders, {module.name for module in modules})
+    for module in modules:
         dataset = getattr(import_module(f"{package}.{module.name}"), "dataset", None)
         if not isinstance(dataset, Dataset):
             raise InvalidDeclaration(f"{package}.{module.name} declares no dataset: it needs `dataset = Dataset(...)`")
@@ -47,6 +51,16 @@ def _layer(layer: str) -> list[Dataset]:
         check_classes(dataset)
         found.append(dataset)
     return found
+
+
+def _check_queries(layer: str, folders: Iterable[str], modules: set[str]) -> None:
+    """Refuse a query that no dataset would run."""
+    for folder in folders:
+        for query in sorted(Path(folder).glob("*.sql")):
+            if query.stem not in modules:
+                raise InvalidDeclaration(
+                    f"{query.name} in {layer}/ has no module beside it: declare {layer}.{query.stem} in {query.stem}.py"
+                )
 
 
 def _beside(module: str) -> Path:
