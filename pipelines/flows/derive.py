@@ -144,7 +144,8 @@ def _compute(
         else:
             session.extend("__changes", changes)
     counted = session.fetch(
-        f"SELECT count_if({CHANGE} = 'upsert') AS upserts, count_if({CHANGE} = 'delete') AS deletes FROM __changes"
+        f"SELECT count(CASE WHEN {CHANGE} = 'upsert' THEN 1 END) AS upserts, "
+        f"count(CASE WHEN {CHANGE} = 'delete' THEN 1 END) AS deletes FROM __changes"
     ).to_pylist()[0]
     outcome.upserts, outcome.deletes = int(counted["upserts"]), int(counted["deletes"])
     return outcome

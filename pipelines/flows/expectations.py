@@ -39,12 +39,12 @@ class Quality:
 def measure(session: Session, dataset: Dataset, candidates: str) -> Quality:
     """Count failures over a view of candidate rows; raises ExpectationFailed for a failing ``fail`` rule."""
     counts = [
-        f"count_if({_fails(expectation)}) AS f{position}" for position, expectation in enumerate(dataset.expectations)
+        f"{_count(_fails(expectation))} AS f{position}" for position, expectation in enumerate(dataset.expectations)
     ]
     quarantined, dropped = _any_fails(dataset, Action.QUARANTINE), _any_fails(dataset, Action.DROP)
     row = session.fetch(
-        f"SELECT count(*) AS total, count_if({quarantined}) AS quarantined, "
-        f"count_if(({dropped}) AND NOT ({quarantined})) AS dropped{''.join(', ' + count for count in counts)} FROM {candidates}"
+        f"SELECT count(*) AS total, {_count(quarantined)} AS quarantined, "
+        f"{_count(f'({dropped}) AND NOT ({quarantined})')} AS dropped{''.join(', ' + count for count in counts)} FROM {candidates}"
     ).to_pylist()[0]
     quality = Quality(
         int(row["total"]),
@@ -73,6 +73,10 @@ def quarantined_rows(dataset: Dataset) -> str:
 def failed_rules(dataset: Dataset) -> list[tuple[str, str]]:
     """(rule, condition that it fails) of the rules that quarantine."""
     return [(rule.name, _fails(rule)) for rule in dataset.expectations if rule.action is Action.QUARANTINE]
+
+
+def _count(condition: str) -> str:
+    return f"count(CASE WHEN {condition} THEN 1 END)"  # 0 over no rows
 
 
 def _fails(expectation: Expectation) -> str:
