@@ -1,11 +1,11 @@
-"""Runs migrations on the connection handed in, or on C360_DATABASE_URL for alembic's own command line."""
+"""Runs migrations in one transaction, on the connection it is handed or on that of the settings."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any
 
 from alembic import context
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 import governance.models
 import lakehouse.models
@@ -14,28 +14,42 @@ from kit.db import Base, Database, Instant
 from kit.settings import Settings
 
 MODELS = (governance.models, lakehouse.models, workers.models)
+"""The modules that declare tables on Base."""
+
+ADVISORY_LOCK = 360_360
+"""Two processes that start together on PostgreSQL migrate one after the other; SQLite has BEGIN IMMEDIATE."""
+
+LOCK_TIMEOUT = "5s"
+"""A migration that cannot lock its table soon gives up: while it waits, everybody behind it waits too."""
 
 
-def render_type(kind: str, item: object, _context: object) -> str | Literal[False]:
-    """Migrations name plain SQLAlchemy types: they must not change with our code."""
-    return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, Instant) else False
+def render_item(kind: str, item: Any, _context: Any) -> str | bool:
+    """A migration must not change when the code does: own column types are written as what they are in the database."""
+    if kind == "type" and isinstance(item, Instant):
+        return "sa.DateTime(timezone=True)"
+    return False
 
 
 def migrate(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
+        connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
-        render_as_batch=True,
+        render_as_batch=connection.dialect.name == "sqlite",
+        render_item=render_item,
         compare_type=True,
-        render_item=render_type,
-        transaction_per_migration=False,
+        compare_server_default=True,
     )
     with context.begin_transaction():
         context.run_migrations()
 
 
-if (handed_in := context.config.attributes.get("connection")) is not None:
-    migrate(handed_in)
+if (handed := context.config.attributes.get("connection")) is not None:
+    migrate(handed)
 else:
-    with Database(Settings().control_database_url).engine.begin() as connection:
-        migrate(connection)
+    database = Database(context.get_x_argument(as_dictionary=True).get("url") or Settings().control_database_url)
+    with database.engine.begin() as own:
+        migrate(own)
+    database.close()

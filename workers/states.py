@@ -18,7 +18,8 @@ class RunState(StrEnum):
     CANCELLED = "cancelled"
 
 
-TRANSITIONS: dict[RunState, frozenset[RunState]] = {
+TRANSITIONS: dict[RunState | None, frozenset[RunState]] = {
+    None: frozenset({RunState.QUEUED}),
     RunState.QUEUED: frozenset({RunState.RUNNING, RunState.CANCELLED}),
     RunState.RUNNING: frozenset(
         {RunState.RUNNING, RunState.QUEUED, RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}
@@ -27,7 +28,8 @@ TRANSITIONS: dict[RunState, frozenset[RunState]] = {
     RunState.FAILED: frozenset(),
     RunState.CANCELLED: frozenset(),
 }
-"""From a state to those that may follow. ``running`` to ``running`` is a takeover from a worker that vanished."""
+"""From a state (None: a run just made) to those that may follow. ``running`` to ``running`` is a takeover from a worker
+that vanished, ``running`` to ``queued`` one that gave the run back."""
 
 
 class IllegalTransition(Conflict):
@@ -37,7 +39,8 @@ class IllegalTransition(Conflict):
 
 
 def move(run: Run, state: RunState) -> None:
-    """Change a run's state; raises IllegalTransition."""
-    if state not in TRANSITIONS[RunState(run.state)]:
-        raise IllegalTransition(f"run {run.id} is {run.state}; it cannot become {state.value}")
+    """Change the state of a run whose row the caller has locked; raises IllegalTransition."""
+    current = None if run.state is None else RunState(run.state)
+    if state not in TRANSITIONS[current]:
+        raise IllegalTransition(f"run {run.id} is {current}; it cannot become {state}")
     run.state = state.value

@@ -35,13 +35,13 @@ def run_derived(context: FlowContext, dataset: Dataset) -> FlowResult:
         result.version_before = context.engine.version(dataset.name)
         if (left := context.checkpoints.planned(dataset.name)) is not None:
             _finish(context, dataset, left, lease, result)
-        if (batch := _plan(context, dataset, refresh=context.full_refresh)) is not None:
+        if (batch := _plan(context, dataset, lease, refresh=context.full_refresh)) is not None:
             _finish(context, dataset, batch, lease, result)
         result.version_after = context.engine.version(dataset.name)
     return result
 
 
-def _plan(context: FlowContext, dataset: Dataset, *, refresh: bool) -> Batch | None:
+def _plan(context: FlowContext, dataset: Dataset, lease: Lease, *, refresh: bool) -> Batch | None:
     inputs = {name: _version(context, name) for name in context.catalog.inputs(dataset)}
     last = context.checkpoints.last(dataset.name)
     current = (inputs, definition(dataset), context.as_of if _uses_as_of(dataset) else None)
@@ -56,6 +56,7 @@ def _plan(context: FlowContext, dataset: Dataset, *, refresh: bool) -> Batch | N
         definition=definition(dataset),
         after=context.engine.batch(dataset.name, dataset.name),
         run_id=context.run_id,
+        lease=lease,
     )
     boundary("flow.batch_planned")
     return batch
@@ -68,7 +69,7 @@ def _finish(context: FlowContext, dataset: Dataset, batch: Batch, lease: Lease, 
     except (StaleFence, CommitConflict):
         raise
     except C360Error:
-        context.checkpoints.abandon(batch)
+        context.checkpoints.abandon(batch, lease=lease)
         raise
     boundary("flow.target_committed")
     context.checkpoints.mark(batch, target_version=version)

@@ -46,6 +46,7 @@ def run_auto_loader(context: FlowContext, dataset: Dataset) -> FlowResult:
                 definition="files",
                 after=context.engine.batch(dataset.name, dataset.name),
                 run_id=context.run_id,
+                lease=lease,
             )
             boundary("ingest.batch_planned")
             _ingest(context, dataset, batch, lease, result)

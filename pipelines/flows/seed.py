@@ -24,6 +24,7 @@ def run_seed(context: FlowContext, dataset: Dataset) -> FlowResult:
                 definition=definition(dataset),
                 after=context.engine.batch(dataset.name, dataset.name),
                 run_id=context.run_id,
+                lease=lease,
             )
         flow = dataset.flow
         assert isinstance(flow, Seed)  # noqa: S101 - the caller's dispatch, for the type checker

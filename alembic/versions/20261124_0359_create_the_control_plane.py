@@ -1,9 +1,8 @@
 """Create the control plane: runs, leases, flow batches, landing files, API keys.
 
-The first one: there is no previous release. Going down drops every table, and with them the flows' progress.
+Revision: f8dff12789cd
 
-Revision: 9ec48268ff6a
-Follows:
+The first one: there is no release before it. Going down drops every table, and with them the flows' progress.
 """
 
 from __future__ import annotations
@@ -11,15 +10,13 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "9ec48268ff6a"
+revision = "f8dff12789cd"
 down_revision = None
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute("SET LOCAL lock_timeout = '5s'")
     op.create_table(
         "api_key",
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -43,7 +40,7 @@ def upgrade() -> None:
         sa.Column("definition", sa.String(length=64), nullable=False),
         sa.Column("run_id", sa.String(length=64), nullable=False),
         sa.Column("planned_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("committed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("target_version", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("flow", "batch", name=op.f("pk_flow_batch")),
     )
@@ -66,6 +63,7 @@ def upgrade() -> None:
         sa.Column("batch", sa.BigInteger(), nullable=False),
         sa.Column("reason", sa.String(length=500), nullable=True),
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("flow", "path", name=op.f("pk_landing_file")),
     )
     with op.batch_alter_table("landing_file", schema=None) as batch_op:
@@ -74,9 +72,11 @@ def upgrade() -> None:
     op.create_table(
         "lease",
         sa.Column("key", sa.String(length=200), nullable=False),
-        sa.Column("owner", sa.String(length=200), nullable=True),
+        sa.Column("owner", sa.String(length=200), nullable=False),
         sa.Column("token", sa.BigInteger(), nullable=False),
+        sa.Column("acquired_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("clean", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_lease")),
     )
     op.create_table(
@@ -89,7 +89,7 @@ def upgrade() -> None:
         sa.Column("engine", sa.String(length=20), nullable=False),
         sa.Column("trigger", sa.String(length=20), nullable=False),
         sa.Column("requested_by", sa.String(length=200), nullable=False),
-        sa.Column("code_version", sa.String(length=64), nullable=False),
+        sa.Column("code_version", sa.String(length=64), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
@@ -97,20 +97,18 @@ def upgrade() -> None:
         sa.Column("lease_token", sa.BigInteger(), nullable=False),
         sa.Column("lease_expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("attempt", sa.Integer(), nullable=False),
-        sa.Column("record", sa.JSON(), nullable=True),
+        sa.Column("record", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("error_code", sa.String(length=100), nullable=True),
         sa.Column("error_message", sa.String(length=2000), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_run")),
     )
     with op.batch_alter_table("run", schema=None) as batch_op:
-        batch_op.create_index("ix_run__state_created_at", ["state", "created_at"], unique=False)
+        batch_op.create_index("ix_run__state_id", ["state", "id"], unique=False)
 
 
 def downgrade() -> None:
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute("SET LOCAL lock_timeout = '5s'")
     with op.batch_alter_table("run", schema=None) as batch_op:
-        batch_op.drop_index("ix_run__state_created_at")
+        batch_op.drop_index("ix_run__state_id")
 
     op.drop_table("run")
     op.drop_table("lease")
