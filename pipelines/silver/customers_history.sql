@@ -29,7 +29,7 @@ resolved AS (
     foreign_plan.possible_lengths AS foreign_lengths,
     substring(international, length(foreign_plan.calling_code) + 1) AS foreign_number,
     CASE
-      WHEN numbers.national_prefix IS NOT NULL AND starts_with(national, numbers.national_prefix)
+      WHEN numbers.national_prefix IS NOT NULL AND startswith(national, numbers.national_prefix)
         THEN substring(national, length(numbers.national_prefix) + 1)
       ELSE national
     END AS national_number

@@ -20,7 +20,6 @@ from pipelines.sample import land_sample
 from tests.lake_state import batch_commits, contents, tables
 
 AS_OF = "2026-06-01"
-RUN_BOUNDARIES = [name for name in BOUNDARIES if name not in ("commit.fence_checked", "commit.written")]
 
 
 def environment(home: Path, **extra: str) -> dict[str, str]:
@@ -55,18 +54,25 @@ def assert_same(home: Path, undisturbed: Path) -> None:
         assert not doubled, f"{name}: {doubled}"
 
 
-@pytest.mark.parametrize("passage", ["1", "3"])
-@pytest.mark.parametrize("boundary", BOUNDARIES)
-def test_killed_at_a_boundary(boundary: str, passage: str, landed: Path, undisturbed: Path, tmp_path: Path) -> None:
-    if passage == "3" and boundary in ("run.claimed", "run.before_finish", "publish.before_write", "publish.written"):
-        passage = "1"  # passed once in a run
-    home = tmp_path / "home"
+def killed_and_run_again(boundary: str, passage: int, landed: Path, undisturbed: Path, home: Path) -> None:
     shutil.copytree(landed, home)
     killed = run(home, C360_CRASH_AT=f"{boundary}:{passage}")
     assert killed.returncode == -signal.SIGKILL, f"{boundary} was not passed {passage} times: {killed.stdout}{killed.stderr}"
     again = run(home)
     assert again.returncode == 0, again.stdout + again.stderr
     assert_same(home, undisturbed)
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_killed_at_a_boundary(boundary: str, landed: Path, undisturbed: Path, tmp_path: Path) -> None:
+    killed_and_run_again(boundary, 1, landed, undisturbed, tmp_path / "home")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("passage", [2, 3, 5])
+@pytest.mark.parametrize("boundary", [name for name in BOUNDARIES if name.startswith(("commit.", "flow.target", "flow.batch"))])
+def test_killed_at_a_later_passage(boundary: str, passage: int, landed: Path, undisturbed: Path, tmp_path: Path) -> None:
+    killed_and_run_again(boundary, passage, landed, undisturbed, tmp_path / "home")
 
 
 @pytest.mark.long

@@ -1,0 +1,64 @@
+"""Every dataset, on DuckDB and on Spark, row by row: over the sample, and over a lake that both engines wrote in turns."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse.spark.engine import SparkEngine
+from pipelines.runner import run_pipeline
+from pipelines.sample import land_sample
+from tests.lake_state import batch_commits, contents, tables
+from tests.platform import Platform
+
+UNTIL = date(2026, 5, 30)
+AS_OF = date(2026, 6, 1)
+
+pytestmark = pytest.mark.xdist_group("spark")
+
+
+def run_on_spark(platform: Platform, spark: Any) -> Any:
+    engine = SparkEngine(platform.installation.settings.lake, spark, platform.installation.settings.scratch)
+    return run_pipeline("daily", platform.context(engine, AS_OF), platform.store)
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with Platform(tmp_path_factory.mktemp("embedded")) as platform:
+        land_sample(platform.landing, customers=80, seed=5, until=UNTIL)
+        platform.run(AS_OF)
+        yield platform
+
+
+def assert_equal_lakes(one: Platform, other: Platform) -> None:
+    left, right = contents(one.home / "lake"), contents(other.home / "lake")
+    assert left.keys() == right.keys()
+    for name in left:
+        assert left[name] == right[name], f"{name}: only one engine has {(left[name] - right[name]) + (right[name] - left[name])}"
+
+
+def test_both_engines_build_the_same_datasets(embedded: Platform, spark: Any, tmp_path: Path) -> None:
+    with Platform(tmp_path) as platform:
+        land_sample(platform.landing, customers=80, seed=5, until=UNTIL)
+        run_on_spark(platform, spark)
+        assert_equal_lakes(embedded, platform)
+        again = run_on_spark(platform, spark)
+        assert again.commits == 0
+
+
+def test_each_engine_continues_the_other_s_lake(spark: Any, tmp_path: Path) -> None:
+    with Platform(tmp_path / "turns") as turns, Platform(tmp_path / "embedded") as embedded:
+        for step, until in enumerate((date(2026, 5, 27), date(2026, 5, 29), UNTIL)):
+            for platform in (turns, embedded):
+                land_sample(platform.landing, customers=40, seed=5, until=until)
+            embedded.run(AS_OF)
+            if step == 1:
+                run_on_spark(turns, spark)
+            else:
+                turns.run(AS_OF)
+        assert_equal_lakes(embedded, turns)
+        for path in tables(turns.home / "lake").values():
+            assert all(count == 1 for count in batch_commits(path).values())
