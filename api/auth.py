@@ -85,7 +85,7 @@ class HotRoute(ScopedRoute):
     """
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] not in self.methods:
+        if scope["method"] not in (self.methods or ()):
             await super().answer(scope, receive, send)
             return
         response: Response = await self.endpoint(Request(scope, receive))
