@@ -5,13 +5,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from kit.errors import Invalid
-
-
-class UnsupportedSql(Invalid):
-    """A construct outside the language; the message names it and says what to write instead."""
-
-    code = "sql.unsupported"
+from lakehouse.sql.unsupported import UnsupportedSql
 
 
 def check(tree: exp.Query) -> None:

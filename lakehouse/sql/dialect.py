@@ -1,24 +1,72 @@
-"""Spark SQL to DuckDB: sqlglot's translation plus the corrections it needs, each with a name."""
+"""Spark SQL to DuckDB: sqlglot's translation plus the corrections it needs, each with a name and a reason.
+
+This is the only place that makes up for differences between the engines; queries never do. Every correction is pinned by the
+language test: without it, the two engines' answers differ.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import duckdb
+from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
 
+from lakehouse.sql.corrections import casts, nested, numbers, text, time
+from lakehouse.sql.corrections.base import Correction, Rewrite
 from lakehouse.sql.language import tree_of
+
+CORRECTIONS: tuple[Correction, ...] = (
+    *text.CORRECTIONS,
+    *numbers.CORRECTIONS,
+    *casts.CORRECTIONS,
+    *time.CORRECTIONS,
+    *nested.CORRECTIONS,
+)
+_SHARED = (*numbers.MACROS, *casts.MACROS, *time.MACROS)
 
 
 @lru_cache(maxsize=2048)
-def to_duckdb(sql: str) -> str:
+def to_duckdb(sql: str, corrections: tuple[Correction, ...] = CORRECTIONS) -> str:
     """DuckDB SQL with the meaning of a Spark SQL query; ``:as_of`` becomes ``$as_of``. Raises UnsupportedSql.
 
     It runs on connections prepared by `install`.
     """
-    return tree_of(sql).sql(dialect=DuckDB, unsupported_level=None)
+    tree = tree_of(sql).copy()
+    numbers.note_types(tree)
+    rewrites = _by_key(corrections)
+    for node in reversed(list(tree.walk())):  # parts before the whole
+        _correct(node, rewrites)
+    return tree.sql(dialect=DuckDB)
 
 
 def install(connection: duckdb.DuckDBPyConnection) -> None:
     """Prepare a connection for `to_duckdb`: UTC and the macros of the corrections."""
     connection.execute("SET TimeZone = 'UTC'")
+    for statement in _macros():
+        connection.execute(statement)
+
+
+def _macros() -> Iterator[str]:
+    yield from _SHARED
+    for correction in CORRECTIONS:
+        yield from correction.macros
+
+
+def _by_key(corrections: tuple[Correction, ...]) -> dict[type[exp.Expr] | str, list[Rewrite]]:
+    found: dict[type[exp.Expr] | str, list[Rewrite]] = {}
+    for correction in corrections:
+        for key, rewrite in (*correction.rewrites.items(), *correction.functions.items()):
+            found.setdefault(key, []).append(rewrite)
+    return found
+
+
+def _correct(node: exp.Expr, rewrites: dict[type[exp.Expr] | str, list[Rewrite]]) -> None:
+    key = node.name.lower() if isinstance(node, exp.Anonymous) else type(node)
+    for rewrite in rewrites.get(key, ()):
+        parent, place, index = node.parent, node.arg_key, node.index
+        changed = rewrite(node)
+        if changed is not node and parent is not None and place is not None:
+            parent.set(place, changed, index=index)
+            return

@@ -10,8 +10,9 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from lakehouse.sql.allowed import UnsupportedSql, check
+from lakehouse.sql.allowed import check
 from lakehouse.sql.reader import SparkSql
+from lakehouse.sql.unsupported import UnsupportedSql
 
 AS_OF = "as_of"
 """The one parameter a query may have: the run's date."""

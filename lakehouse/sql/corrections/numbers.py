@@ -1,0 +1,197 @@
+"""Corrections of arithmetic: DECIMAL is exact, overflow and division by zero are errors."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from lakehouse.sql.corrections.base import Correction, Rewrite, call, calling, fails, guard, macro
+from lakehouse.sql.types import average_type, decimal_type, quotient_type
+
+_ARITHMETIC = (exp.Add, exp.Sub, exp.Mul)
+_TYPES = "c360_types"
+
+
+def _above(node: exp.Expr) -> exp.Expr | None:
+    above = node.parent
+    while isinstance(above, exp.Paren):
+        above = above.parent
+    return above
+
+
+def _arithmetic(node: exp.Expr) -> exp.Expr:
+    """The outermost +, - or * of a chain; inner ones are part of it. In a cast to DECIMAL its operands are widened first."""
+    above = _above(node)
+    if isinstance(above, _ARITHMETIC) or isinstance(node.expression, exp.Interval):
+        return node
+    if isinstance(above, exp.Cast) and above.to.is_type(exp.DType.DECIMAL):
+        return _widened(node)
+    return call("c360_not_cut", node)
+
+
+def _widened(node: exp.Expr) -> exp.Expr:
+    if isinstance(node, exp.Paren):
+        node.set("this", _widened(node.this))
+        return node
+    if isinstance(node, exp.Mul):
+        return _product(node)
+    if isinstance(node, exp.Add | exp.Sub):
+        node.set("this", _widened(node.this))
+        node.set("expression", _widened(node.expression))
+        return node
+    return exp.Paren(this=exp.Mul(this=exp.Paren(this=node), expression=exp.cast(exp.Literal.number(1), "DECIMAL(19, 0)")))
+
+
+def _factors(node: exp.Expr) -> list[exp.Expr]:
+    bare = node.unnest()
+    return [*_factors(bare.this), *_factors(bare.expression)] if isinstance(bare, exp.Mul) else [bare]
+
+
+def _product(node: exp.Expr) -> exp.Expr:
+    factors = _factors(node)
+    kinds = exp.Array(expressions=[call("typeof", factor.copy()) for factor in factors])
+    product = _widened(factors[0])
+    for factor in factors[1:]:
+        product = exp.Mul(this=product, expression=exp.Paren(this=factor))
+    return call("c360_product", product, kinds)
+
+
+def around(name: str, kind: type[exp.Expr]) -> dict[type[exp.Expr], Rewrite]:
+    """Wrap an aggregate, with its FILTER and OVER if it has them."""
+
+    def rewrite(node: exp.Expr) -> exp.Expr:
+        core = node
+        while isinstance(core, exp.Window | exp.Filter):
+            core = core.this
+        inside = isinstance(node.parent, exp.Window | exp.Filter) and node.parent.this is node
+        return call(name, node) if isinstance(core, kind) and not inside else node
+
+    return dict.fromkeys((kind, exp.Filter, exp.Window), rewrite)
+
+
+def note_types(tree: exp.Expr) -> None:
+    """Keep what the text says of the operands of divisions, before they are rewritten."""
+    for node in tree.find_all(exp.SafeDivide, exp.Avg):
+        node.meta[_TYPES] = (decimal_type(node.this), decimal_type(node.expression) if isinstance(node, exp.SafeDivide) else None)
+
+
+def _try_divide(node: exp.Expr) -> exp.Expr:
+    above, below = node.meta[_TYPES]
+    if above is None or below is None:
+        return exp.Case(ifs=[exp.If(this=exp.NEQ(this=node.expression.copy(), expression=exp.Literal.number(0)), true=exp.Div(this=node.this, expression=node.expression))])
+    return _exact_quotient(node.this, above[1], node.expression, below[1], quotient_type(above, below))
+
+
+def _exact_quotient(above: exp.Expr, above_scale: int, below: exp.Expr, below_scale: int, result: tuple[int, int]) -> exp.Expr:
+    precision, scale = result
+    shift = scale - above_scale + below_scale
+    first, second, places = (exp.Literal.number(number) for number in (shift // 2, shift - shift // 2, scale))
+    quotient = call("c360_quotient", call("c360_unscaled", above), call("c360_unscaled", below), first, second)
+    return exp.TryCast(this=call("c360_scaled", quotient, places), to=exp.DataType.build(f"DECIMAL({precision}, {scale})"))
+
+
+def _average(node: exp.Expr) -> exp.Expr:
+    kind, _ = node.meta[_TYPES]
+    total = exp.cast(exp.Sum(this=node.this.copy()), f"DECIMAL(38, {kind[1]})")
+    return _exact_quotient(total, kind[1], exp.Count(this=node.this), 0, average_type(kind))
+
+
+def _round(node: exp.Expr) -> exp.Expr:
+    node.set("this", call("c360_exact", node.this))
+    return node
+
+
+def _whole(node: exp.Expr) -> exp.Expr:
+    node.set("this", call("c360_decimal", node.this))
+    return node
+
+
+CORRECTIONS = (
+    Correction(
+        "decimal_arithmetic",
+        "DuckDB keeps the sum or product of DECIMALs within 18 digits where both have 18 or less, and fails; beyond 38 digits "
+        "Spark rounds a product where DuckDB keeps all places",
+        dict.fromkeys(_ARITHMETIC, _arithmetic),
+        macros=(
+            guard(
+                "c360_not_cut(x)",
+                "starts_with(typeof(x), 'DECIMAL(18,')",
+                "a sum or product of DECIMALs says its type: CAST(a + b AS DECIMAL(p,s))",
+            ),
+            macro(
+                "c360_digits(kind)",
+                "CASE WHEN kind = 'INTEGER' THEN 10 WHEN kind IN ('BIGINT', 'HUGEINT') THEN 20 WHEN starts_with(kind, 'DECIMAL(')"
+                " THEN CAST(regexp_extract(kind, '[0-9]+') AS INTEGER) ELSE 1000 END",
+            ),
+            guard(
+                "c360_product(x, kinds)",
+                "list_sum(list_transform(kinds, LAMBDA kind : c360_digits(kind))) + len(kinds) - 1 > 38 OR NOT list_bool_or(list_transform(kinds, LAMBDA kind : starts_with(kind, 'DECIMAL(')))",
+                "a product of DECIMALs has at most 38 digits, those of the factors and one more for each factor after the first: "
+                "cast the factors to smaller types; cast a product of integers to BIGINT",
+            ),
+        ),
+    ),
+    Correction(
+        "try_divide",
+        "Spark divides DECIMALs exactly, half-up at a scale of its own; DuckDB as DOUBLE",
+        {exp.SafeDivide: _try_divide},
+    ),
+    Correction("avg", "the average of DECIMALs is exact in Spark, DOUBLE in DuckDB", {exp.Avg: _average}),
+    Correction(
+        "sum",
+        "a sum of integers is BIGINT in Spark, HUGEINT in DuckDB; DuckDB lets a DECIMAL sum pass 38 digits; a sum of DOUBLEs depends on the order",
+        around("c360_sum", exp.Sum),
+        macros=(
+            guard("c360_no_double(x)", "typeof(x) = 'DOUBLE'", "a sum of DOUBLEs depends on the order of rows: cast to DECIMAL first"),
+            macro(
+                "c360_passed(x)",
+                "typeof(x) = 'HUGEINT' AND x IS NOT NULL AND TRY_CAST(CAST(x AS VARCHAR) AS BIGINT) IS NULL OR starts_with(typeof(x), 'DECIMAL(38,')"
+                " AND length(ltrim(replace(CAST(x AS VARCHAR), '.', ''), '-0')) > 38",
+            ),
+            macro("c360_sum(x)", f"CASE WHEN {fails('c360_passed(x)', 'a sum is too large for its type')} THEN NULL ELSE c360_no_double(x) END"),
+        ),
+    ),
+    Correction("count_if", "BIGINT in Spark, HUGEINT in DuckDB", around("c360_count", exp.CountIf), macros=(macro("c360_count(x)", "CAST(x AS BIGINT)"),)),
+    Correction(
+        "remainder",
+        "a remainder by zero is an error in Spark, NULL in DuckDB; DuckDB has no pmod",
+        functions={"mod": calling("c360_mod"), "pmod": calling("c360_pmod")},
+        macros=(
+            guard("c360_nonzero(b)", "b = 0", "a remainder by zero"),
+            macro("c360_mod(a, b)", "a % c360_nonzero(b)"),
+            macro("c360_pmod(a, b)", "CASE WHEN a % c360_nonzero(b) < 0 THEN (a % b + b) % b ELSE a % b END"),
+        ),
+    ),
+    Correction(
+        "round",
+        "Spark rounds a DOUBLE by its decimal text, DuckDB by arithmetic",
+        {exp.Round: _round},
+        macros=(guard("c360_exact(x)", "typeof(x) = 'DOUBLE'", "the engines round a DOUBLE differently: cast it to DECIMAL first"),),
+    ),
+    Correction(
+        "floor_and_ceil",
+        "of a DOUBLE, BIGINT in Spark (and its bounds beyond it), DOUBLE in DuckDB",
+        {exp.Floor: _whole, exp.Ceil: _whole},
+        macros=(guard("c360_decimal(x)", "NOT starts_with(typeof(x), 'DECIMAL(')", "floor and ceil are of DECIMALs here: cast first"),),
+    ),
+    Correction("isnan", "false for NULL in Spark", {exp.IsNan: calling("c360_isnan")}, macros=(macro("c360_isnan(x)", "coalesce(isnan(x), false)"),)),
+)
+
+_STEP = "{{'q': {v}.q * c360_power({n}) + {v}.r * c360_power({n}) // v.d, 'r': {v}.r * c360_power({n}) % v.d}}"
+MACROS = (
+    macro("c360_unscaled(x)", "CAST(replace(CAST(x AS VARCHAR), '.', '') AS HUGEINT)"),
+    macro("c360_power(n)", "CAST('1' || repeat('0', n) AS HUGEINT)"),
+    macro(
+        "c360_quotient(a, b, first, second)",
+        "list_transform([{'n': abs(a), 'd': abs(b), 'negative': (a < 0) <> (b < 0)}], LAMBDA v : CASE WHEN v.d <> 0 AND v.n IS NOT NULL THEN"
+        " list_transform([{'q': v.n // v.d, 'r': v.n % v.d}], LAMBDA u :"
+        f" list_transform([{_STEP.format(v='u', n='first')}], LAMBDA w :"
+        f" list_transform([{_STEP.format(v='w', n='second')}], LAMBDA z :"
+        " CASE WHEN v.negative THEN '-' ELSE '' END || CAST(z.q + CASE WHEN z.r >= v.d - z.r THEN 1 ELSE 0 END AS VARCHAR))[1])[1])[1] END)[1]",
+    ),
+    macro(
+        "c360_scaled(digits, scale)",
+        "CASE WHEN scale = 0 THEN digits ELSE CASE WHEN starts_with(digits, '-') THEN '-' ELSE '' END || regexp_replace("
+        "lpad(ltrim(digits, '-'), CAST(greatest(scale + 1, length(ltrim(digits, '-'))) AS INTEGER), '0'), '(.{' || scale || '})$', '.\\1') END",
+    ),
+)
+"""Long division over 128-bit integers, rounded half-up: operands as whole numbers of their last place, the result as digits."""
