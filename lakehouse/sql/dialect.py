@@ -16,6 +16,7 @@ from sqlglot.dialects.duckdb import DuckDB
 from lakehouse.sql.corrections import casts, nested, numbers, text, time
 from lakehouse.sql.corrections.base import Correction, Rewrite
 from lakehouse.sql.language import tree_of
+from lakehouse.sql.types import note_types
 
 CORRECTIONS: tuple[Correction, ...] = (
     *text.CORRECTIONS,
@@ -34,7 +35,7 @@ def to_duckdb(sql: str, corrections: tuple[Correction, ...] = CORRECTIONS) -> st
     It runs on connections prepared by `install`.
     """
     tree = tree_of(sql).copy()
-    numbers.note_types(tree)
+    note_types(tree)
     rewrites = _by_key(corrections)
     for node in reversed(list(tree.walk())):  # parts before the whole
         _correct(node, rewrites)
@@ -68,5 +69,6 @@ def _correct(node: exp.Expr, rewrites: dict[type[exp.Expr] | str, list[Rewrite]]
         parent, place, index = node.parent, node.arg_key, node.index
         changed = rewrite(node)
         if changed is not node and parent is not None and place is not None:
+            changed.meta.update(node.meta)
             parent.set(place, changed, index=index)
             return

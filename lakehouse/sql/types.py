@@ -1,12 +1,17 @@
-"""The types that a text tells by itself: casts and literals. Divisions are allowed over these only, since the scale of a quotient
+"""The types that a text tells by itself. Divisions are allowed over casts and literals only, since the scale of a quotient
 depends on the types of its operands, and those of columns are not known where a query is translated."""
 
 from __future__ import annotations
+
+from enum import Enum
 
 from sqlglot import exp
 
 Decimal = tuple[int, int]
 """Precision and scale."""
+
+KIND, TYPES = "c360_kind", "c360_types"
+"""Keys under which `note_types` leaves its findings at a node."""
 
 MAX_DIGITS = 38
 _MIN_SCALE = 6
@@ -26,10 +31,61 @@ def decimal_type(node: exp.Expr) -> Decimal | None:
     return None
 
 
-def is_double(node: exp.Expr) -> bool:
-    """Whether the text says that a value is DOUBLE."""
-    node = node.unnest()
-    return isinstance(node, exp.Cast) and node.to.is_type(exp.DType.DOUBLE)
+def note_types(tree: exp.Expr) -> None:
+    """Leave at the operands of casts, divisions and the like what the text says of them, before they are rewritten."""
+    for node in tree.find_all(exp.Cast, exp.SafeDivide, exp.Avg, exp.Round, exp.Add, exp.Sub, exp.Concat, exp.ConcatWs, exp.DPipe):
+        for part in (node, *node.iter_expressions()):
+            part.meta[KIND] = kind_of(part)
+        if isinstance(node, exp.SafeDivide | exp.Avg):
+            node.meta[TYPES] = (decimal_type(node.this), decimal_type(node.expression) if isinstance(node, exp.SafeDivide) else None)
+
+
+class Kind(Enum):
+    """What a value is, as far as the text alone tells."""
+
+    TEXT = "text"
+    EXACT = "integer or DECIMAL"
+    DOUBLE = "DOUBLE"
+    BOOLEAN = "truth value"
+    DATE = "DATE"
+    TIMESTAMP = "TIMESTAMP"
+
+
+_TEXTS = (exp.Trim, exp.Lower, exp.Upper, exp.Concat, exp.ConcatWs, exp.DPipe, exp.Substring, exp.Left, exp.Right, exp.Replace, exp.Translate,
+          exp.RegexpReplace, exp.RegexpExtract, exp.SplitPart, exp.Pad, exp.Repeat, exp.MD5, exp.SHA2, exp.ArrayToString, exp.RawString)  # fmt: skip
+_EXACTS = (exp.Count, exp.CountIf, exp.Length, exp.StrPosition, exp.Round, exp.Floor, exp.Ceil, exp.Sum, exp.Avg, exp.RowNumber, exp.Rank, exp.DenseRank,
+           exp.Ntile, exp.UnixSeconds, exp.UnixMillis, exp.UnixMicros, exp.TimestampDiff, exp.Extract, exp.ArraySize)  # fmt: skip
+_TRUTHS = (exp.Predicate, exp.Not, exp.And, exp.Or, exp.Boolean, exp.StartsWith, exp.EndsWith, exp.Contains, exp.LogicalOr, exp.LogicalAnd, exp.IsNan)
+_CASTS = {
+    exp.DType.TEXT: Kind.TEXT, exp.DType.VARCHAR: Kind.TEXT, exp.DType.INT: Kind.EXACT, exp.DType.BIGINT: Kind.EXACT, exp.DType.DECIMAL: Kind.EXACT,
+    exp.DType.DOUBLE: Kind.DOUBLE, exp.DType.BOOLEAN: Kind.BOOLEAN, exp.DType.DATE: Kind.DATE, exp.DType.TIMESTAMPTZ: Kind.TIMESTAMP,
+}  # fmt: skip
+_SAME = (exp.Paren, exp.Neg, exp.Min, exp.Max, exp.Window, exp.Filter, exp.Abs, exp.Lag, exp.Lead, exp.FirstValue, exp.LastValue, exp.Nullif)
+
+
+def kind_of(node: exp.Expr) -> Kind | None:
+    """The kind of a value where the text tells it (a column's is not known)."""
+    if isinstance(node, exp.Literal):
+        return Kind.TEXT if node.is_string else Kind.DOUBLE if "e" in node.name.lower() else Kind.EXACT
+    if isinstance(node, exp.Cast):
+        return _CASTS.get(node.to.this)
+    if isinstance(node, exp.SafeDivide):
+        return Kind.EXACT if decimal_type(node.this) and decimal_type(node.expression) else Kind.DOUBLE
+    if isinstance(node, _SAME):
+        return kind_of(node.this)
+    if isinstance(node, exp.Add | exp.Sub | exp.Mul):
+        return _common(node.this, node.expression)
+    if isinstance(node, exp.Coalesce | exp.Greatest | exp.Least):
+        return _common(node.this, *node.expressions)
+    for nodes, kind in ((_TEXTS, Kind.TEXT), (_EXACTS, Kind.EXACT), (_TRUTHS, Kind.BOOLEAN)):
+        if isinstance(node, nodes):
+            return kind
+    return None
+
+
+def _common(*nodes: exp.Expr) -> Kind | None:
+    kinds = {kind_of(node) for node in nodes if not isinstance(node, exp.Null)}
+    return kinds.pop() if len(kinds) == 1 else None
 
 
 def quotient_type(above: Decimal, below: Decimal) -> Decimal:

@@ -34,6 +34,16 @@ def call(name: str, *arguments: exp.Expr) -> exp.Expr:
     return exp.Anonymous(this=name, expressions=list(arguments))
 
 
+def once(node: exp.Expr, use: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
+    """``use`` of a value that it names several times, so that the value's own text stands there once: repeated in repeated
+    text would make queries that take minutes to plan."""
+    if isinstance(node, exp.Column | exp.Literal | exp.Placeholder):
+        return use(node)
+    value = exp.to_identifier("c360_value")
+    bound = exp.Lambda(this=use(exp.column("c360_value")), expressions=[value])
+    return exp.Bracket(this=call("list_transform", exp.Array(expressions=[node]), bound), expressions=[exp.Literal.number(1)], offset=1)
+
+
 def calling(name: str) -> Rewrite:
     """Rewrite a call into one of that name with the same arguments in their order."""
     return lambda node: call(name, *node.iter_expressions())

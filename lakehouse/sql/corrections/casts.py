@@ -6,7 +6,8 @@ import unicodedata
 
 from sqlglot import exp
 
-from lakehouse.sql.corrections.base import Correction, call, fails, guard, macro
+from lakehouse.sql.corrections.base import Correction, call, fails, guard, macro, once
+from lakehouse.sql.types import KIND, Kind
 
 _BLANK = r"[\x00-\x20\x7F]*"
 _INTEGER = r"[+-]?[0-9]+"
@@ -34,28 +35,31 @@ _TARGETS = {
     exp.DType.DATE: "date",
     exp.DType.TIMESTAMPTZ: "timestamp",
 }
-_NUMERIC = (exp.Add, exp.Sub, exp.Mul, exp.Neg, exp.Round, exp.SafeDivide, exp.Avg, exp.Floor, exp.Ceil, exp.Count, exp.Null)
 
 
 def _cast(node: exp.Expr) -> exp.Expr:
     assert isinstance(node, exp.Cast)  # noqa: S101 - for the type checker
     if isinstance(node.this, exp.Literal | exp.Null):
         return node
+    kind = node.this.meta.get(KIND)
     trying = isinstance(node, exp.TryCast)
     if node.to.is_type(exp.DType.TEXT, exp.DType.VARCHAR):
-        return call("c360_text", node.this)
+        return once(node.this, lambda value: call("c360_text", value))
     if node.to.is_type(exp.DType.DECIMAL):
-        return _to_decimal(node, trying=trying)
-    tried = call(f"c360_try_{_TARGETS[node.to.this]}", node.this)
-    return tried if trying else call("c360_strict", node.this.copy(), tried)
+        return node if kind is Kind.EXACT else once(node.this, lambda value: _to_decimal(value, node, trying=trying))
+    return once(node.this, lambda value: _tried(value, call(f"c360_try_{_TARGETS[node.to.this]}", value.copy()), trying=trying))
 
 
-def _to_decimal(node: exp.Cast, *, trying: bool) -> exp.Expr:
+def _tried(value: exp.Expr, result: exp.Expr, *, trying: bool) -> exp.Expr:
+    return result if trying else call("c360_strict", value, result)
+
+
+def _to_decimal(value: exp.Expr, node: exp.Cast, *, trying: bool) -> exp.Expr:
     """A DECIMAL or an integer is cast as it is; a text, and the text of a DOUBLE, are read as Spark reads them."""
-    text = exp.TryCast(this=call("c360_number_text", node.this.copy()), to=node.to.copy())
-    number = type(node)(this=node.this.copy(), to=node.to.copy())
-    value = exp.Case(ifs=[exp.If(this=call("c360_is_text_or_double", node.this.copy()), true=text)], default=number)
-    return value if trying else call("c360_strict", node.this, value)
+    text = exp.TryCast(this=call("c360_number_text", value.copy()), to=node.to.copy())
+    number = type(node)(this=value.copy(), to=node.to.copy())
+    result = exp.Case(ifs=[exp.If(this=call("c360_is_text_or_double", value.copy()), true=text)], default=number)
+    return _tried(value, result, trying=trying)
 
 
 def _whole(native: str) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from lakehouse.sql.corrections.base import Correction, Rewrite, call, calling, fails, guard, macro
-from lakehouse.sql.types import average_type, decimal_type, quotient_type
+from lakehouse.sql.corrections.base import Correction, Rewrite, call, calling, fails, guard, macro, once
+from lakehouse.sql.types import KIND, TYPES, Kind, average_type, quotient_type
 
 _ARITHMETIC = (exp.Add, exp.Sub, exp.Mul)
-_TYPES = "c360_types"
 
 
 def _above(node: exp.Expr) -> exp.Expr | None:
@@ -24,8 +23,8 @@ def _arithmetic(node: exp.Expr) -> exp.Expr:
     if isinstance(above, _ARITHMETIC) or isinstance(node.expression, exp.Interval):
         return node
     if isinstance(above, exp.Cast) and above.to.is_type(exp.DType.DECIMAL):
-        return _widened(node)
-    return call("c360_not_cut", node)
+        return _widened(node) if node.meta.get(KIND) is Kind.EXACT or isinstance(node, exp.Mul) else once(_widened(node), lambda value: call("c360_exact", value))
+    return once(node, lambda value: call("c360_not_cut", value))
 
 
 def _widened(node: exp.Expr) -> exp.Expr:
@@ -63,19 +62,17 @@ def around(name: str, kind: type[exp.Expr]) -> dict[type[exp.Expr], Rewrite]:
         while isinstance(core, exp.Window | exp.Filter):
             core = core.this
         inside = isinstance(node.parent, exp.Window | exp.Filter) and node.parent.this is node
-        return call(name, node) if isinstance(core, kind) and not inside else node
+        if not isinstance(core, kind) or inside:
+            return node
+        if isinstance(core.this, exp.Column | exp.Distinct | exp.Star):
+            return call(name, node)
+        return once(node, lambda value: call(name, value))
 
     return dict.fromkeys((kind, exp.Filter, exp.Window), rewrite)
 
 
-def note_types(tree: exp.Expr) -> None:
-    """Keep what the text says of the operands of divisions, before they are rewritten."""
-    for node in tree.find_all(exp.SafeDivide, exp.Avg):
-        node.meta[_TYPES] = (decimal_type(node.this), decimal_type(node.expression) if isinstance(node, exp.SafeDivide) else None)
-
-
 def _try_divide(node: exp.Expr) -> exp.Expr:
-    above, below = node.meta[_TYPES]
+    above, below = node.meta[TYPES]
     if above is None or below is None:
         return exp.Case(ifs=[exp.If(this=exp.NEQ(this=node.expression.copy(), expression=exp.Literal.number(0)), true=exp.Div(this=node.this, expression=node.expression))])
     return _exact_quotient(node.this, above[1], node.expression, below[1], quotient_type(above, below))
@@ -86,22 +83,23 @@ def _exact_quotient(above: exp.Expr, above_scale: int, below: exp.Expr, below_sc
     shift = scale - above_scale + below_scale
     first, second, places = (exp.Literal.number(number) for number in (shift // 2, shift - shift // 2, scale))
     quotient = call("c360_quotient", call("c360_unscaled", above), call("c360_unscaled", below), first, second)
-    return exp.TryCast(this=call("c360_scaled", quotient, places), to=exp.DataType.build(f"DECIMAL({precision}, {scale})"))
+    return exp.TryCast(this=once(quotient, lambda digits: call("c360_scaled", digits, places)), to=exp.DataType.build(f"DECIMAL({precision}, {scale})"))
 
 
 def _average(node: exp.Expr) -> exp.Expr:
-    kind, _ = node.meta[_TYPES]
+    kind, _ = node.meta[TYPES]
     total = exp.cast(exp.Sum(this=node.this.copy()), f"DECIMAL(38, {kind[1]})")
     return _exact_quotient(total, kind[1], exp.Count(this=node.this), 0, average_type(kind))
 
 
 def _round(node: exp.Expr) -> exp.Expr:
-    node.set("this", call("c360_exact", node.this))
+    if node.this.meta.get(KIND) is not Kind.EXACT:
+        node.set("this", once(node.this, lambda value: call("c360_exact", value)))
     return node
 
 
 def _whole(node: exp.Expr) -> exp.Expr:
-    node.set("this", call("c360_decimal", node.this))
+    node.set("this", once(node.this, lambda value: call("c360_decimal", value)))
     return node
 
 
@@ -165,7 +163,7 @@ CORRECTIONS = (
         "round",
         "Spark rounds a DOUBLE by its decimal text, DuckDB by arithmetic",
         {exp.Round: _round},
-        macros=(guard("c360_exact(x)", "typeof(x) = 'DOUBLE'", "the engines round a DOUBLE differently: cast it to DECIMAL first"),),
+        
     ),
     Correction(
         "floor_and_ceil",
@@ -178,11 +176,12 @@ CORRECTIONS = (
 
 _STEP = "{{'q': {v}.q * c360_power({n}) + {v}.r * c360_power({n}) // v.d, 'r': {v}.r * c360_power({n}) % v.d}}"
 MACROS = (
+    guard("c360_exact(x)", "typeof(x) = 'DOUBLE'", "the engines round a DOUBLE differently: cast it to DECIMAL first"),
     macro("c360_unscaled(x)", "CAST(replace(CAST(x AS VARCHAR), '.', '') AS HUGEINT)"),
     macro("c360_power(n)", "CAST('1' || repeat('0', n) AS HUGEINT)"),
     macro(
         "c360_quotient(a, b, first, second)",
-        "list_transform([{'n': abs(a), 'd': abs(b), 'negative': (a < 0) <> (b < 0)}], LAMBDA v : CASE WHEN v.d <> 0 AND v.n IS NOT NULL THEN"
+        "list_transform(list_transform([{'a': a, 'b': b}], LAMBDA o : {'n': abs(o.a), 'd': abs(o.b), 'negative': (o.a < 0) <> (o.b < 0)}), LAMBDA v : CASE WHEN v.d <> 0 AND v.n IS NOT NULL THEN"
         " list_transform([{'q': v.n // v.d, 'r': v.n % v.d}], LAMBDA u :"
         f" list_transform([{_STEP.format(v='u', n='first')}], LAMBDA w :"
         f" list_transform([{_STEP.format(v='w', n='second')}], LAMBDA z :"
@@ -194,4 +193,4 @@ MACROS = (
         "lpad(ltrim(digits, '-'), CAST(greatest(scale + 1, length(ltrim(digits, '-'))) AS INTEGER), '0'), '(.{' || scale || '})$', '.\\1') END",
     ),
 )
-"""Long division over 128-bit integers, rounded half-up: operands as whole numbers of their last place, the result as digits."""
+"""The last ones: long division over 128-bit integers, rounded half-up: operands as whole numbers of their last place, the result as digits."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from lakehouse.sql.corrections.base import Correction, Rewrite, call, macro
+from lakehouse.sql.corrections.base import Correction, Rewrite, call, macro, once
 from lakehouse.sql.corrections.letters import LOWER_MANY, LOWER_ONE, UPPER_MANY, UPPER_ONE
 from lakehouse.sql.regex import to_re2, to_re2_replacement
+from lakehouse.sql.types import KIND, Kind
 
 
 def _trim(node: exp.Expr) -> exp.Expr:
@@ -29,14 +30,18 @@ def _like(node: exp.Expr) -> exp.Expr:
     return exp.Escape(this=node, expression=exp.Literal.string("\\"))
 
 
+def _text(node: exp.Expr) -> exp.Expr:
+    return node if node.meta.get(KIND) is Kind.TEXT else once(node, lambda value: call("c360_text", value))
+
+
 def _texts(node: exp.Expr) -> exp.Expr:
-    node.set("expressions", [part if part.is_string else call("c360_text", part) for part in node.expressions])
+    node.set("expressions", [_text(part) for part in node.expressions])
     return node
 
 
 def _pipe(node: exp.Expr) -> exp.Expr:
-    node.set("this", call("c360_text", node.this))
-    node.set("expression", call("c360_text", node.expression))
+    node.set("this", _text(node.this))
+    node.set("expression", _text(node.expression))
     return node
 
 
