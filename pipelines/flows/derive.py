@@ -132,13 +132,12 @@ def _compute(
     for bucket in range(scope.buckets):
         context.progress(dataset.name, f"computing {bucket + 1}/{scope.buckets}" if scope.buckets > 1 else "computing")
         _bind_inputs(context, session, dataset, batch.inputs, scope, bucket)
-        _define_rows(session, dataset, outcome)
+        _compute_rows(session, dataset, outcome)
         quality.collect(session, dataset, bucket)
         if current is not None:
             flow = dataset.flow
             assert isinstance(flow, ByKey | AutoCdc)  # noqa: S101 - the caller's dispatch, for the type checker
             session.bind("__target", dataset.name, current, scope.restriction(flow.keys, bucket))
-        outcome.rows += session.materialize("__rows", "SELECT * FROM __kept_rows")
         changes = _changes_sql(dataset, compare=current is not None)
         if bucket == 0:
             session.materialize("__changes", changes)
@@ -164,20 +163,19 @@ def _bind_inputs(
             session.bind(view, name, version, scope.restriction(input_keys(dataset, source), bucket))
 
 
-def _define_rows(session: Session, dataset: Dataset, outcome: _Outcome) -> None:
-    """The views ``__candidates`` (the query's rows) and ``__kept_rows`` (those the table shall hold)."""
+def _compute_rows(session: Session, dataset: Dataset, outcome: _Outcome) -> None:
+    """Fill ``__rows`` with what the table shall hold, and ``__candidates`` with the query's rows where expectations look at
+    them. The query's text is planned once: a view over it would be planned anew wherever it is read."""
     statement = statement_of(dataset)
-    session.define("__query", statement.bound({name: view_name(name) for name in statement.inputs}))
+    query = statement.bound({name: view_name(name) for name in statement.inputs})
     if dataset.expectations:
-        session.materialize("__candidates", "SELECT * FROM __query")
+        session.materialize("__candidates", query)
         outcome.quality.add(expectations.measure(session, dataset, "__candidates"))
-    else:
-        session.define("__candidates", "SELECT * FROM __query")
-    session.define("__kept", f"SELECT * FROM __candidates WHERE {expectations.kept_rows(dataset)}")
+        query = f"SELECT * FROM __candidates WHERE {expectations.kept_rows(dataset)}"
     if isinstance(dataset.flow, AutoCdc):
-        session.define("__kept_rows", cdc.states_sql(dataset, dataset.flow, "__kept"))
-    else:
-        session.define("__kept_rows", "SELECT * FROM __kept")
+        session.define("__kept", query)
+        query = cdc.states_sql(dataset, dataset.flow, "__kept")
+    outcome.rows += session.materialize("__rows", query)
 
 
 def _changes_sql(dataset: Dataset, *, compare: bool) -> str:
