@@ -7,4 +7,5 @@ pytest_plugins = [
     "tests.fixtures.online_retail",
     "tests.fixtures.database",
     "tests.fixtures.serving",
+    "tests.fixtures.repository",
 ]
