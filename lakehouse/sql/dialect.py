@@ -13,7 +13,7 @@ import duckdb
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
 
-from lakehouse.sql.corrections import casts, nested, numbers, text, time
+from lakehouse.sql.corrections import casts, choices, nested, numbers, text, time
 from lakehouse.sql.corrections.base import Correction, Rewrite
 from lakehouse.sql.language import tree_of
 from lakehouse.sql.types import note_types
@@ -22,6 +22,7 @@ CORRECTIONS: tuple[Correction, ...] = (
     *text.CORRECTIONS,
     *numbers.CORRECTIONS,
     *casts.CORRECTIONS,
+    *choices.CORRECTIONS,
     *time.CORRECTIONS,
     *nested.CORRECTIONS,
 )
@@ -69,6 +70,6 @@ def _correct(node: exp.Expr, rewrites: dict[type[exp.Expr] | str, list[Rewrite]]
         parent, place, index = node.parent, node.arg_key, node.index
         changed = rewrite(node)
         if changed is not node and parent is not None and place is not None:
-            changed.meta.update(node.meta)
+            changed.meta.update({key: found for key, found in node.meta.items() if key not in changed.meta})
             parent.set(place, changed, index=index)
             return

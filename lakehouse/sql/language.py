@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import sqlglot
 from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import SqlglotError
 
 from lakehouse.sql.allowed import check
@@ -46,9 +47,11 @@ class Expression:
 
 
 @lru_cache(maxsize=2048)
-def parse(sql: str) -> Statement:
-    """Read a query (SELECT, WITH, UNION …). Raises UnsupportedSql, which names the construct and what to write instead."""
-    tree = tree_of(sql)
+def parse(sql: str, *, lenient: bool = False) -> Statement:
+    """Read a query (SELECT, WITH, UNION …). Raises UnsupportedSql, which names the construct and what to write instead.
+
+    ``lenient`` reads any query of Spark SQL, also what is not in the language (see lakehouse.sql.lenient)."""
+    tree = read(sql) if lenient else tree_of(sql)
     return Statement(sql, frozenset(name for *_, name, _ in _tables(sql)), _parameters(tree))
 
 
@@ -65,8 +68,15 @@ def parse_expression(sql: str) -> Expression:
 @lru_cache(maxsize=1024)
 def tree_of(sql: str) -> exp.Query:
     """The checked syntax tree; callers must not change it (copy it first)."""
+    tree = read(sql)
+    check(tree)
+    return tree
+
+
+def read(sql: str, dialect: type[Dialect] = SparkSql) -> exp.Query:
+    """The syntax tree of one query; raises UnsupportedSql for anything that is not one, or that has other parameters."""
     try:
-        trees = [tree for tree in sqlglot.parse(sql, read=SparkSql) if tree is not None]
+        trees = [tree for tree in sqlglot.parse(sql, read=dialect) if tree is not None]
     except SqlglotError as failure:
         raise UnsupportedSql(f"this is not Spark SQL: {_reason(failure)}") from None
     if len(trees) != 1:
@@ -74,7 +84,6 @@ def tree_of(sql: str) -> exp.Query:
     tree = trees[0]
     if not isinstance(tree, exp.Query):
         raise UnsupportedSql(f"{tree.key.upper()} is not a query; only SELECT, WITH and set operations read")
-    check(tree)
     unknown = _parameters(tree) - {AS_OF}
     if unknown:
         raise UnsupportedSql(f"there is no parameter :{min(unknown)}; the only one is :{AS_OF}")
@@ -89,7 +98,7 @@ def _parameters(tree: exp.Expr) -> frozenset[str]:
 def _tables(sql: str) -> list[tuple[int, int, str, bool]]:
     """Where the text names tables of the lakehouse: start, end, name, whether an alias follows; in order."""
     found = []
-    for table in tree_of(sql).find_all(exp.Table):
+    for table in read(sql).find_all(exp.Table):
         parts = [part for part in table.parts if isinstance(part, exp.Identifier)]
         if len(parts) > 1:
             name = ".".join(part.name for part in parts).lower()

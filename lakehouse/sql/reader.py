@@ -15,7 +15,7 @@ def _verbatim(name: str) -> Callable[[list[exp.Expr]], exp.Expr]:
 
 VERBATIM = (
     "DATEDIFF", "DATE_DIFF", "DATE_ADD", "DATE_SUB", "DAY", "DAYOFMONTH", "DAYOFWEEK", "DAYOFYEAR", "MOD", "MONTH", "TO_DATE",
-    "TO_TIMESTAMP", "TRUNC", "WEEKOFYEAR", "YEAR", "DATE_FORMAT", "HOUR", "MINUTE", "SECOND", "QUARTER", "SIZE", "ELEMENT_AT",
+    "TO_TIMESTAMP", "TRUNC", "WEEKOFYEAR", "YEAR", "DATE_FORMAT", "HOUR", "MINUTE", "SECOND", "QUARTER", "SIZE", "ELEMENT_AT", "SORT_ARRAY",
 )  # fmt: skip
 
 

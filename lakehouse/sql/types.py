@@ -32,12 +32,13 @@ def decimal_type(node: exp.Expr) -> Decimal | None:
 
 
 def note_types(tree: exp.Expr) -> None:
-    """Leave at the operands of casts, divisions and the like what the text says of them, before they are rewritten."""
-    for node in tree.find_all(exp.Cast, exp.SafeDivide, exp.Avg, exp.Round, exp.Add, exp.Sub, exp.Concat, exp.ConcatWs, exp.DPipe):
-        for part in (node, *node.iter_expressions()):
-            part.meta[KIND] = kind_of(part)
+    """Leave at every value what the text says of it, and at divisions their operands' types, before anything is rewritten."""
+    for node in tree.walk():
+        node.meta[KIND] = kind_of(node)
         if isinstance(node, exp.SafeDivide | exp.Avg):
             node.meta[TYPES] = (decimal_type(node.this), decimal_type(node.expression) if isinstance(node, exp.SafeDivide) else None)
+        elif isinstance(node, exp.Cast | exp.Literal):
+            node.meta[TYPES] = decimal_type(node)
 
 
 class Kind(Enum):
@@ -71,6 +72,8 @@ def kind_of(node: exp.Expr) -> Kind | None:
         return _CASTS.get(node.to.this)
     if isinstance(node, exp.SafeDivide):
         return Kind.EXACT if decimal_type(node.this) and decimal_type(node.expression) else Kind.DOUBLE
+    if isinstance(node, exp.Placeholder):
+        return Kind.DATE
     if isinstance(node, _SAME):
         return kind_of(node.this)
     if isinstance(node, exp.Add | exp.Sub | exp.Mul):

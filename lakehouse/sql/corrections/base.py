@@ -34,10 +34,14 @@ def call(name: str, *arguments: exp.Expr) -> exp.Expr:
     return exp.Anonymous(this=name, expressions=list(arguments))
 
 
+_SHORT = 8
+"""Nodes of an expression that may be repeated: a column, a cast, a sum of columns."""
+
+
 def once(node: exp.Expr, use: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
     """``use`` of a value that it names several times, so that the value's own text stands there once: repeated in repeated
     text would make queries that take minutes to plan."""
-    if isinstance(node, exp.Column | exp.Literal | exp.Placeholder):
+    if len(list(node.walk())) <= _SHORT:
         return use(node)
     value = exp.to_identifier("c360_value")
     bound = exp.Lambda(this=use(exp.column("c360_value")), expressions=[value])

@@ -39,15 +39,27 @@ _TARGETS = {
 
 def _cast(node: exp.Expr) -> exp.Expr:
     assert isinstance(node, exp.Cast)  # noqa: S101 - for the type checker
-    if isinstance(node.this, exp.Literal | exp.Null):
-        return node
     kind = node.this.meta.get(KIND)
+    if _is_plain(node, kind):
+        return node
     trying = isinstance(node, exp.TryCast)
     if node.to.is_type(exp.DType.TEXT, exp.DType.VARCHAR):
         return once(node.this, lambda value: call("c360_text", value))
     if node.to.is_type(exp.DType.DECIMAL):
-        return node if kind is Kind.EXACT else once(node.this, lambda value: _to_decimal(value, node, trying=trying))
+        return once(node.this, lambda value: _to_decimal(value, node, trying=trying))
     return once(node.this, lambda value: _tried(value, call(f"c360_try_{_TARGETS[node.to.this]}", value.copy()), trying=trying))
+
+
+def _is_plain(node: exp.Cast, kind: Kind | None) -> bool:
+    """Whether DuckDB's own cast means the same."""
+    to = node.to.this
+    if isinstance(node.this, exp.Null):
+        return True
+    if node.this.is_string:
+        return not isinstance(node, exp.TryCast)
+    if to in (exp.DType.DATE, exp.DType.TIMESTAMPTZ):
+        return kind in (Kind.DATE, Kind.TIMESTAMP)
+    return to in (exp.DType.DECIMAL, exp.DType.DOUBLE) and kind is Kind.EXACT
 
 
 def _tried(value: exp.Expr, result: exp.Expr, *, trying: bool) -> exp.Expr:

@@ -23,7 +23,10 @@ def _arithmetic(node: exp.Expr) -> exp.Expr:
     if isinstance(above, _ARITHMETIC) or isinstance(node.expression, exp.Interval):
         return node
     if isinstance(above, exp.Cast) and above.to.is_type(exp.DType.DECIMAL):
-        return _widened(node) if node.meta.get(KIND) is Kind.EXACT or isinstance(node, exp.Mul) else once(_widened(node), lambda value: call("c360_exact", value))
+        exact = node.meta.get(KIND) is Kind.EXACT or isinstance(node, exp.Mul)
+        widened = _widened(node) if exact else once(_widened(node), lambda value: call("c360_exact", value))
+        widened.meta[KIND] = Kind.EXACT
+        return widened
     return once(node, lambda value: call("c360_not_cut", value))
 
 
@@ -45,9 +48,15 @@ def _factors(node: exp.Expr) -> list[exp.Expr]:
     return [*_factors(bare.this), *_factors(bare.expression)] if isinstance(bare, exp.Mul) else [bare]
 
 
+def _type_name(factor: exp.Expr) -> exp.Expr:
+    if (known := factor.meta.get(TYPES)) is not None:
+        return exp.Literal.string(f"DECIMAL({known[0]},{known[1]})")
+    return call("typeof", factor.copy())
+
+
 def _product(node: exp.Expr) -> exp.Expr:
     factors = _factors(node)
-    kinds = exp.Array(expressions=[call("typeof", factor.copy()) for factor in factors])
+    kinds = exp.Array(expressions=[_type_name(factor) for factor in factors])
     product = _widened(factors[0])
     for factor in factors[1:]:
         product = exp.Mul(this=product, expression=exp.Paren(this=factor))
@@ -148,7 +157,6 @@ CORRECTIONS = (
             macro("c360_sum(x)", f"CASE WHEN {fails('c360_passed(x)', 'a sum is too large for its type')} THEN NULL ELSE c360_no_double(x) END"),
         ),
     ),
-    Correction("count_if", "BIGINT in Spark, HUGEINT in DuckDB", around("c360_count", exp.CountIf), macros=(macro("c360_count(x)", "CAST(x AS BIGINT)"),)),
     Correction(
         "remainder",
         "a remainder by zero is an error in Spark, NULL in DuckDB; DuckDB has no pmod",
