@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from cli import checks, keys, runs, serving
 from cli.installation import Installation, at
-from cli.output import Steps, out, print_json, print_rows, reporting
+from cli.output import Steps, as_document, err, out, print_json, print_rows, reporting
 from kit.clock import today
 from lakehouse.query import run_query
 from pipelines.sample import land_sample
@@ -113,11 +114,15 @@ def sql(
     with reporting(json=json):
         installation = at(home)
         with installation.engine(engine) as opened:
-            rows = run_query(opened, installation.catalog, query, _date(as_of) or today(), limit or None)
+            answer = run_query(opened, installation.catalog, query, _date(as_of) or today(), limit or None)
         if json:
-            print_json({"columns": rows.column_names, "rows": [list(row.values()) for row in rows.to_pylist()]})
+            print_json(as_document(answer.rows))
         else:
-            print_rows(rows)
+            print_rows(answer.rows)
+        if answer.note and not json:
+            err.print(
+                f"[dim]outside the language of declared queries, so other engines may differ in detail: {escape(answer.note)}[/dim]"
+            )
 
 
 @app.command()

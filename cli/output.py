@@ -12,6 +12,7 @@ import orjson
 import pyarrow as pa
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -27,10 +28,20 @@ def print_json(document: object) -> None:
 
 def print_rows(rows: pa.Table) -> None:
     """Print Arrow rows as a table for people."""
-    table = Table(*rows.column_names)
-    for row in rows.to_pylist():
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    table = Table(*map(escape, rows.column_names))
+    for row in _row_lists(rows):
+        table.add_row(*("" if value is None else escape(str(value)) for value in row))
     out.print(table)
+
+
+def as_document(rows: pa.Table) -> dict[str, object]:
+    """Arrow rows as ``{"columns": [...], "rows": [[...], ...]}``; columns may share a name."""
+    return {"columns": rows.column_names, "rows": _row_lists(rows)}
+
+
+def _row_lists(rows: pa.Table) -> list[list[object]]:
+    columns = [column.to_pylist() for column in rows.columns]
+    return [list(row) for row in zip(*columns, strict=True)]
 
 
 @contextmanager
@@ -84,7 +95,7 @@ class Steps:
 
 def _as_json(value: object) -> object:
     if isinstance(value, Decimal):
-        return format(value, "f")
+        return orjson.Fragment(format(value, "f"))  # a number with all its digits; readers choose how to keep them
     if isinstance(value, datetime | date):
         return value.isoformat()
     raise TypeError(f"a value of type {type(value).__name__} has no JSON form")

@@ -118,14 +118,29 @@ def _flow_record(flow: dict[str, Any]) -> dict[str, Any]:
 
 def print_record(record: dict[str, Any]) -> None:
     """Print what a run did as a table."""
-    table = Table(Column("dataset", no_wrap=True), Column("version", no_wrap=True), "in", "out", "written", "deleted", "dropped", "quarantined", "s", title=f"run {record['id']}: {record['state']}")
+    table = Table(
+        Column("dataset", no_wrap=True),
+        Column("version", no_wrap=True),
+        "in",
+        "out",
+        "written",
+        "deleted",
+        "dropped",
+        "quarantined",
+        "s",
+        title=f"run {record['id']}: {record['state']}",
+    )
     for name, flow in record["datasets"].items():
         version = f"{_shown(flow['version_before'])} → {_shown(flow['version_after'])}"
-        counts = (flow[column] for column in ("rows_in", "rows_out", "rows_written", "rows_deleted", "dropped", "quarantined"))
+        counts = (
+            flow[column] for column in ("rows_in", "rows_out", "rows_written", "rows_deleted", "dropped", "quarantined")
+        )
         table.add_row(name, version, *(f"{count:,}" for count in counts), f"{flow['seconds']:.1f}")
     out.print(table)
     for view, item in record["online"].items():
-        out.print(f"online {view}: {item['written']:,} written, {item['deleted']:,} deleted, {item['unchanged']:,} unchanged")
+        out.print(
+            f"online {view}: {item['written']:,} written, {item['deleted']:,} deleted, {item['unchanged']:,} unchanged"
+        )
 
 
 def _shown(version: int | None) -> str:

@@ -40,11 +40,8 @@ def example_customer(installation: Installation) -> str:
     """A customer worth looking at, as it stands in a URL."""
     query = "SELECT customer_id FROM gold.customer_360 ORDER BY net_amount DESC, customer_id LIMIT 1"
     with installation.engine() as engine:
-        rows = run_query(engine, installation.catalog, query, today()).to_pylist()
+        rows = run_query(engine, installation.catalog, query, today()).rows.to_pylist()
     return quote(rows[0]["customer_id"], safe="") if rows else "unknown"
-
-
-
 
 
 def _plain(base: str) -> str:
@@ -59,7 +56,9 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as failure:
         listener.close()
-        raise AddressInUse(f"cannot listen on {host}:{port} ({failure.strerror}); choose another with --port or C360_PORT") from None
+        raise AddressInUse(
+            f"cannot listen on {host}:{port} ({failure.strerror}); choose another with --port or C360_PORT"
+        ) from None
     return listener
 
 

@@ -142,8 +142,8 @@ class Session(Protocol):
     def extend(self, view: str, sql: str) -> int:
         """Add a query's rows to a materialized view; returns how many were added."""
 
-    def fetch(self, sql: str, limit: int | None = None) -> pa.Table:
-        """The rows of a query, as Arrow."""
+    def fetch(self, sql: str, limit: int | None = None, *, lenient: bool = False) -> pa.Table:
+        """The rows of a query, as Arrow; ``lenient`` leaves what is outside the language to the engine's own rules."""
 
     def columns(self, view: str) -> Mapping[str, str]:
         """Column names and *declaration* types (``lakehouse.schema``) of a view, where they are of such a type; else the

@@ -14,8 +14,11 @@ from kit.errors import C360Error
 from lakehouse.dataset import Column, Dataset
 from lakehouse.embedded.scan import literal, quoted
 from lakehouse.engine import CHANGE, LossyCast, NullKey, QueryFailed
+from lakehouse.sql.corrections.base import MARK
+from lakehouse.sql.unsupported import UnsupportedSql
 
 _MARK = re.compile(r"c360:(lossy_cast|null_key):(\S+?):c360")
+_REFUSED = re.compile(f"{MARK}(.+?){MARK}")
 _ABOUT_THE_TEXT = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
 
 
@@ -47,6 +50,8 @@ def raised_by(failure: BaseException) -> C360Error:
                 f"{where} is NULL, and is declared not to be; drop or quarantine such rows by an expectation"
             )
         return LossyCast(f"{where}: a value does not fit the declared type without loss; round or cast it in the query")
+    if refused := _REFUSED.search(text):
+        return UnsupportedSql(refused[1])
     if isinstance(failure, _ABOUT_THE_TEXT):
         return QueryFailed(f"the query is not valid: {text.splitlines()[0]}")
     if isinstance(failure, duckdb.OutOfMemoryException):

@@ -15,7 +15,6 @@ from lakehouse.engine import Fence, StaleFence
 from lakehouse.paths import table_path
 from lakehouse.scratch import own_scratch, remove_leftovers
 
-
 _EXPANSION = 12
 """Memory that one byte of Parquet may need on its way through windows and joins: about 6 as columns, and as much again for
 the operators. Measured on web events (bench/memory.py)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from lakehouse.paths import table_path
 from lakehouse.properties import arrow_schema
 from lakehouse.schema import spell
 from lakehouse.sql.dialect import install, to_duckdb
+from lakehouse.sql.lenient import to_duckdb_leniently
 
 _ROWS_PER_BATCH = 65_536
 _RESULT = "__result"
@@ -87,10 +89,10 @@ class EmbeddedSession:
         self._run(f"INSERT INTO {quoted(view)} BY NAME {self._native(sql)}")
         return self._count(view) - before
 
-    def fetch(self, sql: str, limit: int | None = None) -> pa.Table:
-        native = self._native(sql)
+    def fetch(self, sql: str, limit: int | None = None, *, lenient: bool = False) -> pa.Table:
+        native = self._native(sql, to_duckdb_leniently if lenient else to_duckdb)
         bounded = native if limit is None else f"SELECT * FROM ({native}) LIMIT {int(limit)}"
-        return self._run(bounded).to_arrow_table()
+        return _narrowed(self._run(bounded).to_arrow_table())
 
     def columns(self, view: str) -> Mapping[str, str]:
         arrow = self._run(f"SELECT * FROM {quoted(view)} LIMIT 0").to_arrow_table().schema
@@ -151,8 +153,8 @@ class EmbeddedSession:
             conditions.append(f"hash({', '.join(keys)}) % {restriction.buckets} = {restriction.bucket}")
         return conditions
 
-    def _native(self, sql: str) -> str:
-        return re.sub(r"\$as_of\b", self._as_of, to_duckdb(sql))
+    def _native(self, sql: str, translate: Callable[[str], str] = to_duckdb) -> str:
+        return re.sub(r"\$as_of\b", self._as_of, translate(sql))
 
     def _native_expression(self, expression: str) -> str:
         return self._native(f"SELECT {expression}").removeprefix("SELECT ")
@@ -179,6 +181,18 @@ class EmbeddedSession:
 
     def _path(self, table: str) -> Path:
         return table_path(self._lake, table)
+
+
+def _narrowed(rows: pa.Table) -> pa.Table:
+    """DuckDB's 128-bit sums of integers as the BIGINT they are in Spark, where they fit."""
+    for position, field in enumerate(rows.schema):
+        if field.type == _HUGEINT:
+            with suppress(pa.ArrowInvalid):
+                rows = rows.set_column(position, field.name, rows.column(position).cast(pa.int64()))
+    return rows
+
+
+_HUGEINT = pa.decimal128(38, 0)
 
 
 class _GuardedStream:

@@ -99,9 +99,9 @@ class SparkSessionOfWork:
             self._show(view, before.unionByName(added))
             return added.count()
 
-    def fetch(self, sql: str, limit: int | None = None) -> pa.Table:
+    def fetch(self, sql: str, limit: int | None = None, *, lenient: bool = False) -> pa.Table:
         with _failures():
-            rows = self._query(sql)
+            rows = self._run(sql) if lenient else self._query(sql)
             return (rows if limit is None else rows.limit(limit)).toArrow()
 
     def columns(self, view: str) -> Mapping[str, str]:

@@ -29,7 +29,13 @@ def output_names(sql: str) -> list[str] | None:
     selects = read(sql).selects
     if any(isinstance(select, exp.Star) or select.is_star for select in selects):
         return None
-    return [select.alias_or_name or select.sql(dialect=Databricks) for select in selects]
+    return [_name(select) for select in selects]
+
+
+def _name(select: exp.Expr) -> str:
+    if isinstance(select, exp.Alias | exp.Column | exp.Dot):
+        return select.alias_or_name
+    return select.sql(dialect=Databricks, normalize_functions="lower")
 
 
 def check_tables(sql: str) -> None:
@@ -40,7 +46,9 @@ def check_tables(sql: str) -> None:
         if not isinstance(table.this, exp.Identifier):
             raise UnsupportedSql("a function cannot be read as a table; tables are named <layer>.<noun>")
         if not table.db and table.name.lower() not in named:
-            raise UnsupportedSql(f"{table.name} is not a table; tables are named <layer>.<noun>, such as gold.customer_360")
+            raise UnsupportedSql(
+                f"{table.name} is not a table; tables are named <layer>.<noun>, such as gold.customer_360"
+            )
 
 
 def _mend(node: exp.Expr) -> exp.Expr:
@@ -52,7 +60,7 @@ def _mend(node: exp.Expr) -> exp.Expr:
         return exp.Anonymous(this="quantile_cont", expressions=[node.this, node.args["quantile"]])
     if isinstance(node, exp.DayOfWeek):
         return exp.Add(this=exp.Anonymous(this="dayofweek", expressions=[node.this]), expression=exp.Literal.number(1))
-    if isinstance(node, exp.UnixSeconds | exp.TimeToUnix | exp.StrToUnix) and len(list(node.iter_expressions())) == 1:
+    if isinstance(node, exp.UnixSeconds) or (isinstance(node, exp.StrToUnix) and not node.this.is_string):
         seconds = exp.Anonymous(this="epoch", expressions=[exp.cast(node.this, "TIMESTAMPTZ")])
         return exp.cast(exp.Floor(this=seconds), "BIGINT")
     return node

@@ -19,7 +19,9 @@ COMPARED = ("silver.orders", "silver.customers", "silver.customers_history", "go
 _MTIME = 1_767_225_600_000_000_000  # 2026-01-01
 
 ids = st.sampled_from(["c1", "c2", " c3 ", "", None])
-instants = st.sampled_from(["2026-01-01T00:00:00Z", "2026-01-02T10:00:00+02:00", "2026-02-20", "2026-02-28 23:59:59", None, "soon"])
+instants = st.sampled_from(
+    ["2026-01-01T00:00:00Z", "2026-01-02T10:00:00+02:00", "2026-02-20", "2026-02-28 23:59:59", None, "soon"]
+)
 crm_records = st.fixed_dictionaries(
     {
         "customer_id": ids,
@@ -52,7 +54,9 @@ def arrivals(draw: st.DrawFn) -> tuple[list[tuple[str, str, int]], list[int], li
     for number in range(draw(st.integers(1, 4))):
         text = "".join(json.dumps(record) + "\n" for record in draw(st.lists(crm_records, min_size=1, max_size=5)))
         files.append((f"crm/customers/{number}.json", text, _MTIME + draw(st.integers(0, 3)) * 10**9))
-    header = "order_id,line_number,customer_id,order_ts,product_category,quantity,unit_price,discount_pct,currency,status"
+    header = (
+        "order_id,line_number,customer_id,order_ts,product_category,quantity,unit_price,discount_pct,currency,status"
+    )
     for number in range(draw(st.integers(1, 4))):
         lines = draw(st.lists(order_lines, min_size=1, max_size=6))
         text = "\n".join([header, *(",".join(line) for line in lines)]) + "\n"
@@ -77,13 +81,22 @@ def state(platform: Platform) -> dict[str, Any]:
 @settings(
     max_examples=int(os.environ.get("C360_EXAMPLES", "12")),
     deadline=None,
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # one example is several pipeline runs: shrinking would take hours
+    phases=[
+        Phase.explicit,
+        Phase.reuse,
+        Phase.generate,
+    ],  # one example is several pipeline runs: shrinking would take hours
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(arrival=arrivals())
-def test_any_order_and_any_batches_end_the_same(arrival: tuple[list[Any], list[int], list[int]], tmp_path_factory: Any) -> None:
+def test_any_order_and_any_batches_end_the_same(
+    arrival: tuple[list[Any], list[int], list[int]], tmp_path_factory: Any
+) -> None:
     files, order, runs = arrival
-    with Platform(tmp_path_factory.mktemp("whole")) as whole, Platform(tmp_path_factory.mktemp("piecemeal")) as piecemeal:
+    with (
+        Platform(tmp_path_factory.mktemp("whole")) as whole,
+        Platform(tmp_path_factory.mktemp("piecemeal")) as piecemeal,
+    ):
         for file in files:
             land(whole.landing, file)
         whole.run(AS_OF)
@@ -100,7 +113,10 @@ def test_the_quarantine_lets_go_of_a_repaired_row(tmp_path: Path) -> None:
         land(platform.landing, ("ecommerce/orders/1.csv", header + "o1,1,c1,2026-01-15,1,2.50,GBP,misspelt\n", _MTIME))
         platform.run(AS_OF)
         assert sum(contents(tmp_path / "lake")["quality.quarantine"].values()) == 1
-        land(platform.landing, ("ecommerce/orders/2.csv", header + "o1,1,c1,2026-01-15,1,2.50,GBP,paid\n", _MTIME + 10**9))
+        land(
+            platform.landing,
+            ("ecommerce/orders/2.csv", header + "o1,1,c1,2026-01-15,1,2.50,GBP,paid\n", _MTIME + 10**9),
+        )
         platform.run(AS_OF)
         assert sum(contents(tmp_path / "lake")["quality.quarantine"].values()) == 0
         assert sum(contents(tmp_path / "lake")["silver.orders"].values()) == 1
@@ -111,7 +127,10 @@ def test_a_newer_version_that_fails_takes_the_older_row_with_it(tmp_path: Path) 
     with Platform(tmp_path) as platform:
         land(platform.landing, ("ecommerce/orders/1.csv", header + "o1,1,c1,2026-01-15,1,2.50,GBP,paid\n", _MTIME))
         platform.run(AS_OF)
-        land(platform.landing, ("ecommerce/orders/2.csv", header + "o1,1,c1,2026-01-15,1,2.50,GBP,refunded\n", _MTIME + 10**9))
+        land(
+            platform.landing,
+            ("ecommerce/orders/2.csv", header + "o1,1,c1,2026-01-15,1,2.50,GBP,refunded\n", _MTIME + 10**9),
+        )
         record = platform.run(AS_OF)
         assert sum(contents(tmp_path / "lake")["silver.orders"].values()) == 0
         orders = next(flow for flow in record.datasets if flow.dataset == "silver.orders")

@@ -37,7 +37,9 @@ def assert_equal_lakes(one: Platform, other: Platform) -> None:
     left, right = contents(one.home / "lake"), contents(other.home / "lake")
     assert left.keys() == right.keys()
     for name in left:
-        assert left[name] == right[name], f"{name}: only one engine has {(left[name] - right[name]) + (right[name] - left[name])}"
+        assert left[name] == right[name], (
+            f"{name}: only one engine has {(left[name] - right[name]) + (right[name] - left[name])}"
+        )
 
 
 def test_both_engines_build_the_same_datasets(embedded: Platform, spark: Any, tmp_path: Path) -> None:

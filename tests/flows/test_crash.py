@@ -57,7 +57,9 @@ def assert_same(home: Path, undisturbed: Path) -> None:
 def killed_and_run_again(boundary: str, passage: int, landed: Path, undisturbed: Path, home: Path) -> None:
     shutil.copytree(landed, home)
     killed = run(home, C360_CRASH_AT=f"{boundary}:{passage}")
-    assert killed.returncode == -signal.SIGKILL, f"{boundary} was not passed {passage} times: {killed.stdout}{killed.stderr}"
+    assert killed.returncode == -signal.SIGKILL, (
+        f"{boundary} was not passed {passage} times: {killed.stdout}{killed.stderr}"
+    )
     again = run(home)
     assert again.returncode == 0, again.stdout + again.stderr
     assert_same(home, undisturbed)
@@ -70,8 +72,12 @@ def test_killed_at_a_boundary(boundary: str, landed: Path, undisturbed: Path, tm
 
 @pytest.mark.long
 @pytest.mark.parametrize("passage", [2, 3, 5])
-@pytest.mark.parametrize("boundary", [name for name in BOUNDARIES if name.startswith(("commit.", "flow.target", "flow.batch"))])
-def test_killed_at_a_later_passage(boundary: str, passage: int, landed: Path, undisturbed: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "boundary", [name for name in BOUNDARIES if name.startswith(("commit.", "flow.target", "flow.batch"))]
+)
+def test_killed_at_a_later_passage(
+    boundary: str, passage: int, landed: Path, undisturbed: Path, tmp_path: Path
+) -> None:
     killed_and_run_again(boundary, passage, landed, undisturbed, tmp_path / "home")
 
 
@@ -85,7 +91,9 @@ def test_killed_at_random(landed: Path, undisturbed: Path, tmp_path: Path) -> No
         home = tmp_path / f"home{attempt}"
         shutil.copytree(landed, home)
         command = [sys.executable, "-m", "cli.main", "pipeline", "run", "daily", "--as-of", AS_OF, "--json"]
-        with subprocess.Popen(command, env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        with subprocess.Popen(
+            command, env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
             time.sleep(chance.uniform(first, last) if attempt % 10 else chance.uniform(0, first))
             process.kill()
         committed = sum(batch_commits(path).total() for path in tables(home / "lake").values())

@@ -148,7 +148,7 @@ def test_a_newcomer_adds_a_table_with_two_small_files(folder: Path, tmp_path: Pa
 def sizes(platform: Platform) -> list[tuple[str, int]]:
     with platform.installation.engine() as engine:
         catalog = platform.installation.catalog
-        rows = run_query(engine, catalog, "SELECT * FROM gold.tier_sizes ORDER BY loyalty_tier", AS_OF).to_pylist()
+        rows = run_query(engine, catalog, "SELECT * FROM gold.tier_sizes ORDER BY loyalty_tier", AS_OF).rows.to_pylist()
     return [(row["loyalty_tier"], row["customers_count"]) for row in rows]
 
 
