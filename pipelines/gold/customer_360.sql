@@ -96,7 +96,7 @@ SELECT
   CASE WHEN totals.net_amount IS NOT NULL THEN reporting.currency END AS reporting_currency,
   CAST(round(coalesce(totals.gross_amount, 0), 2) AS DECIMAL(38,2)) AS gross_amount,
   CAST(round(coalesce(totals.net_amount, 0), 2) AS DECIMAL(38,2)) AS net_amount,
-  CAST(round(try_divide(totals.net_amount, totals.orders_count), 2) AS DECIMAL(38,2)) AS average_order_value,
+  CAST(round(try_divide(CAST(totals.net_amount AS DECIMAL(38,6)), CAST(totals.orders_count AS DECIMAL(19,0))), 2) AS DECIMAL(38,2)) AS average_order_value,
   coalesce(totals.lines_without_rate_count, 0) AS lines_without_rate_count,
   coalesce(totals.orders_30d_count, 0) AS orders_30d_count,
   CAST(round(coalesce(totals.net_30d_amount, 0), 2) AS DECIMAL(38,2)) AS net_30d_amount,

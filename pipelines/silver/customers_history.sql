@@ -4,54 +4,53 @@ WITH versions AS (
     *,
     nullif(trim(customer_id), '') AS clean_customer_id,
     upper(trim(address.country)) AS country,
-    regexp_replace(phone, '[^0-9+]', '') AS dialled
+    -- Up to the first letter after a digit, or one of ; # and the comma: what follows is an extension.
+    regexp_replace(regexp_extract(phone, '^[^0-9]*[0-9][^A-Za-z;#,]*', 0), '[^0-9+]', '') AS dialled
   FROM bronze.crm_customers
   WHERE _corrupt_record IS NULL
 ),
 numbers AS (
   SELECT
-    versions.*,
-    plan.calling_code,
-    plan.national_prefix,
-    plan.possible_lengths,
+    *,
     CASE
       WHEN dialled LIKE '+%' THEN regexp_replace(dialled, '[^0-9]', '')
       WHEN dialled LIKE '00%' THEN substring(regexp_replace(dialled, '[^0-9]', ''), 3)
     END AS international,
     regexp_replace(dialled, '[^0-9]', '') AS national
   FROM versions
-  LEFT JOIN reference.calling_codes AS plan ON plan.country = versions.country
 ),
-resolved AS (
+planned AS (
   SELECT
     numbers.*,
-    foreign_plan.calling_code AS foreign_code,
-    foreign_plan.possible_lengths AS foreign_lengths,
-    substring(international, length(foreign_plan.calling_code) + 1) AS foreign_number,
-    CASE
-      WHEN numbers.national_prefix IS NOT NULL AND startswith(national, numbers.national_prefix)
-        THEN substring(national, length(numbers.national_prefix) + 1)
-      ELSE national
-    END AS national_number
+    CASE WHEN international IS NULL THEN own.calling_code ELSE abroad.calling_code END AS calling_code,
+    CASE WHEN international IS NULL THEN own.national_prefix ELSE abroad.national_prefix END AS prefix,
+    CASE WHEN international IS NULL THEN own.possible_lengths ELSE abroad.possible_lengths END AS lengths,
+    CASE WHEN international IS NULL THEN national ELSE substring(international, length(abroad.calling_code) + 1) END AS written
   FROM numbers
-  LEFT JOIN reference.calling_codes AS foreign_plan
-    ON foreign_plan.is_main_country
-    AND foreign_plan.calling_code IN (left(international, 1), left(international, 2), left(international, 3))
+  LEFT JOIN reference.calling_codes AS own ON own.country = numbers.country
+  LEFT JOIN reference.calling_codes AS abroad
+    ON abroad.is_main_country
+    AND abroad.calling_code IN (left(international, 1), left(international, 2), left(international, 3))
+),
+-- A number may be written with its national prefix, also after the calling code as in +44 (0)20, or with a calling code that
+-- nothing marks as one.
+readings AS (
+  SELECT
+    *,
+    CASE WHEN startswith(written, prefix) THEN substring(written, length(prefix) + 1) END AS without_prefix,
+    CASE WHEN international IS NULL AND startswith(written, calling_code) THEN substring(written, length(calling_code) + 1) END AS without_code
+  FROM planned
 )
 SELECT
   clean_customer_id AS customer_id,
   lower(nullif(trim(email), '')) AS email,
   nullif(trim(first_name), '') AS first_name,
   nullif(trim(last_name), '') AS last_name,
-  CASE
-    WHEN international IS NOT NULL THEN
-      CASE
-        WHEN contains(foreign_lengths, concat(',', CAST(length(foreign_number) AS STRING), ','))
-          THEN concat('+', foreign_code, foreign_number)
-      END
-    WHEN contains(possible_lengths, concat(',', CAST(length(national_number) AS STRING), ','))
-      THEN concat('+', calling_code, national_number)
-  END AS phone,
+  concat('+', calling_code, CASE
+    WHEN contains(lengths, concat(',', CAST(length(without_prefix) AS STRING), ',')) THEN without_prefix
+    WHEN contains(lengths, concat(',', CAST(length(written) AS STRING), ',')) THEN written
+    WHEN contains(lengths, concat(',', CAST(length(without_code) AS STRING), ',')) THEN without_code
+  END) AS phone,
   date_of_birth,
   address,
   lower(nullif(trim(loyalty_tier), '')) AS loyalty_tier,
@@ -61,4 +60,4 @@ SELECT
   _file_modification_time,
   _source_file,
   _row_number
-FROM resolved
+FROM readings
