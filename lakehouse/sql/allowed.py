@@ -111,5 +111,5 @@ def _check_function(node: exp.Anonymous) -> None:
 
 
 def _refused(spelled: str) -> UnsupportedSql:
-    advice = ADVICE.get(spelled)
+    advice = ADVICE.get(spelled.lower())
     return UnsupportedSql(f"{spelled} is not in the language" + (f": {advice}" if advice else ""))

@@ -59,8 +59,10 @@ def _macros() -> Iterator[str]:
 def _by_key(corrections: tuple[Correction, ...]) -> dict[type[exp.Expr] | str, list[Rewrite]]:
     found: dict[type[exp.Expr] | str, list[Rewrite]] = {}
     for correction in corrections:
-        for key, rewrite in (*correction.rewrites.items(), *correction.functions.items()):
-            found.setdefault(key, []).append(rewrite)
+        for kind, rewrite in correction.rewrites.items():
+            found.setdefault(kind, []).append(rewrite)
+        for name, rewrite in correction.functions.items():
+            found.setdefault(name, []).append(rewrite)
     return found
 
 

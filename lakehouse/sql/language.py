@@ -39,7 +39,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """One expression. ``columns`` are the columns it reads, without their qualifiers."""
+    """One expression over a table's columns, written without qualifiers: ``address.city`` reads the column ``address``."""
 
     text: str
     columns: frozenset[str]
@@ -59,9 +59,9 @@ def parse(sql: str, *, lenient: bool = False) -> Statement:
 def parse_expression(sql: str) -> Expression:
     """Read an expression over columns, without subqueries; raises UnsupportedSql."""
     tree = tree_of(f"SELECT {sql}")
-    if not isinstance(tree, exp.Select) or len(tree.expressions) != 1 or tree.args.get("from_") or tree.find(exp.Query) is not tree:
+    if not isinstance(tree, exp.Select) or len(tree.expressions) != 1 or tree.args.get("from_") or len(list(tree.find_all(exp.Query))) > 1:
         raise UnsupportedSql(f"{_excerpt(sql)} is not one expression over columns")
-    columns = frozenset(column.parts[0].name if len(column.parts) == 1 else column.name for column in tree.find_all(exp.Column))
+    columns = frozenset(column.parts[0].name for column in tree.find_all(exp.Column))
     return Expression(sql, columns, _parameters(tree))
 
 

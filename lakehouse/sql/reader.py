@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlglot import exp
 from sqlglot.dialects.databricks import Databricks
+from sqlglot.parsers.databricks import DatabricksParser
 
 
 def _verbatim(name: str) -> Callable[[list[exp.Expr]], exp.Expr]:
@@ -19,11 +20,14 @@ VERBATIM = (
 )  # fmt: skip
 
 
+class _Parser(DatabricksParser):
+    FUNCTIONS: ClassVar[dict[str, Callable[..., Any]]] = {
+        **DatabricksParser.FUNCTIONS,
+        **{name: _verbatim(name.lower()) for name in VERBATIM},
+    }
+
+
 class SparkSql(Databricks):
     """Spark SQL as this project reads it; it is never written by sqlglot."""
 
-    class Parser(Databricks.Parser):
-        FUNCTIONS: dict[str, Callable[..., Any]] = {  # noqa: RUF012 - sqlglot's own pattern
-            **Databricks.Parser.FUNCTIONS,
-            **{name: _verbatim(name.lower()) for name in VERBATIM},
-        }
+    Parser = _Parser

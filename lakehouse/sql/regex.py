@@ -1,7 +1,7 @@
-"""Regular expressions that mean the same in Java (Spark) and RE2 (DuckDB).
+r"""Regular expressions that mean the same in Java (Spark) and RE2 (DuckDB).
 
 A pattern is a literal; it is read character by character. What the engines read differently and can be written another way is
-translated (``.``, ``\\s``); what cannot is refused with what to write instead.
+translated (``.``, ``\s``); what cannot is refused with what to write instead.
 """
 
 from __future__ import annotations

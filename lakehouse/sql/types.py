@@ -3,6 +3,7 @@ depends on the types of its operands, and those of columns are not known where a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 
 from sqlglot import exp
@@ -66,29 +67,39 @@ _SAME = (exp.Paren, exp.Neg, exp.Min, exp.Max, exp.Window, exp.Filter, exp.Abs, 
 
 def kind_of(node: exp.Expr) -> Kind | None:
     """The kind of a value where the text tells it (a column's is not known)."""
-    if isinstance(node, exp.Literal):
-        return Kind.TEXT if node.is_string else Kind.DOUBLE if "e" in node.name.lower() else Kind.EXACT
-    if isinstance(node, exp.Cast):
-        return _CASTS.get(node.to.this)
-    if isinstance(node, exp.SafeDivide):
-        return Kind.EXACT if decimal_type(node.this) and decimal_type(node.expression) else Kind.DOUBLE
-    if isinstance(node, exp.Placeholder):
-        return Kind.DATE
-    if isinstance(node, _SAME):
-        return kind_of(node.this)
-    if isinstance(node, exp.Add | exp.Sub | exp.Mul):
-        return _common(node.this, node.expression)
-    if isinstance(node, exp.Coalesce | exp.Greatest | exp.Least):
-        return _common(node.this, *node.expressions)
-    for nodes, kind in ((_TEXTS, Kind.TEXT), (_EXACTS, Kind.EXACT), (_TRUTHS, Kind.BOOLEAN)):
+    for nodes, tell in _TELLS:
         if isinstance(node, nodes):
-            return kind
+            return tell(node)
     return None
 
 
 def _common(*nodes: exp.Expr) -> Kind | None:
     kinds = {kind_of(node) for node in nodes if not isinstance(node, exp.Null)}
     return kinds.pop() if len(kinds) == 1 else None
+
+
+def _literal(node: exp.Expr) -> Kind:
+    if node.is_string:
+        return Kind.TEXT
+    return Kind.DOUBLE if "e" in node.name.lower() else Kind.EXACT
+
+
+def _quotient(node: exp.Expr) -> Kind:
+    return Kind.EXACT if decimal_type(node.this) and decimal_type(node.expression) else Kind.DOUBLE
+
+
+_TELLS: tuple[tuple[type[exp.Expr] | tuple[type[exp.Expr], ...], Callable[[exp.Expr], Kind | None]], ...] = (
+    (exp.Literal, _literal),
+    (exp.Cast, lambda node: _CASTS.get(node.args["to"].this)),
+    (exp.SafeDivide, _quotient),
+    (exp.Placeholder, lambda _: Kind.DATE),
+    (_SAME, lambda node: kind_of(node.this)),
+    ((exp.Add, exp.Sub, exp.Mul), lambda node: _common(node.this, node.expression)),
+    ((exp.Coalesce, exp.Greatest, exp.Least), lambda node: _common(node.this, *node.expressions)),
+    (_TEXTS, lambda _: Kind.TEXT),
+    (_EXACTS, lambda _: Kind.EXACT),
+    (_TRUTHS, lambda _: Kind.BOOLEAN),
+)
 
 
 def quotient_type(above: Decimal, below: Decimal) -> Decimal:

@@ -77,13 +77,13 @@ def adversarial_rows(seed: int = 2, rows: int = ROWS) -> pa.Table:
     chance = random.Random(seed)
 
     def column(pool: Sequence[Any]) -> list[Any]:
-        values = [None if chance.random() < 0.1 else chance.choice(pool) for _ in range(rows)]  # noqa: PLR2004
+        values = [None if chance.random() < 0.1 else chance.choice(pool) for _ in range(rows)]
         for place, value in zip(chance.sample(range(rows), len(pool)), pool, strict=True):
             values[place] = value
         return values
 
     near = [instant + timedelta(microseconds=chance.choice((0, 1, -1, 86_400_000_000, 59_999_999))) for instant in INSTANTS[:14]]
-    structs = [None if chance.random() < 0.1 else {"city": chance.choice(CITIES), "no": chance.choice((None, 1, -5)), "at": chance.choice((*INSTANTS, None)), "x": chance.choice((*PRICES, None))} for _ in range(rows)]  # noqa: PLR2004
+    structs = [None if chance.random() < 0.1 else {"city": chance.choice(CITIES), "no": chance.choice((None, 1, -5)), "at": chance.choice((*INSTANTS, None)), "x": chance.choice((*PRICES, None))} for _ in range(rows)]
     columns = {
         "id": list(range(rows)), "g": [chance.choice((0, 1, 2, 3, None)) for _ in range(rows)], "s": column(WORDS), "s2": column(WORDS), "n": column(NUMBERS_AS_TEXT),
         "tt": column(TIMES_AS_TEXT), "i": column(INTS), "k": column(SMALL), "b": column(BIGINTS), "q": column(SMALL), "p": column(PRICES),

@@ -6,7 +6,7 @@ PER_ROW = (
     # comparison, logic, choice
     "s = s2", "s < s2", "s <=> s2", "i <=> k", "NOT flag", "flag AND i > 0", "flag OR i > 0", "i IN (0, 1, 7)", "i NOT IN (0, 1, NULL)", "p BETWEEN 0 AND 10",
     "f = f", "f < 0.5D", "f > 1e300", "f <=> f", "f IN (1.0D, 2.5D)", "p = k", "p > i", "b = i", "m = p", "f > p", "s IS NULL", "s IS NOT NULL", "flag IS TRUE", "flag IS NOT TRUE", "i IS DISTINCT FROM k",
-    "dt < dt2", "ts = ts2", "ts BETWEEN ts2 AND ts", "ts > dt", "st = st", "st <=> st", "arr = arr", 
+    "dt < dt2", "ts = ts2", "ts BETWEEN ts2 AND ts", "ts > dt", "st = st", "st <=> st", "arr = arr",
     "CASE WHEN i > 0 THEN 'plus' WHEN i < 0 THEN 'minus' END", "CASE k WHEN 1 THEN 'one' WHEN 2 THEN 'two' ELSE s END", "if(flag, i, k)", "coalesce(s, s2, '')", "ifnull(i, 0)",
     "nvl(p, 0)", "nullif(s, '')", "nullif(k, 1)", "greatest(i, k)", "least(i, k, 0)", "greatest(s, s2)", "least(dt, dt2)", "greatest(f, 1.0D)", "least(f, 1.0D)", "greatest(p, pct)",
     # strings
@@ -19,17 +19,17 @@ PER_ROW = (
     "s RLIKE 'a'", "s RLIKE '\\\\.'", "regexp_like(s, 'a|b')", "s RLIKE '^.b'", "s RLIKE '[^a-z]'", "s RLIKE '(?:ab)+'", "s RLIKE ''", "s RLIKE '^[a-z]+\\\\z'", r"s RLIKE r'\sb'", r"s RLIKE '[\\s,]+\\S'", r"s RLIKE '\\d'", r"s RLIKE r'\w\W'", "regexp_replace(s, '.b', '!')", "regexp_extract(s, 'a(.)b', 1)",
     "regexp_replace(s, '[^0-9+]', '')", "regexp_replace(s, 'a', 'bb')", "regexp_replace(s, '(a)(b)', '$2$1')", "regexp_replace(s, '[ab]+', '<$0>')", "regexp_replace(s, 'a', '1\\\\\\\\')",
     "regexp_extract(s, '([a-z]+)', 1)", "regexp_extract(s, '[A-Z]', 0)", "regexp_extract(s, '(a)|(b)', 2)", "regexp_extract(s, '([a-z])([a-z])')", "split(s, ',')", "split(s, 'b')", "split(s, '[.]')", "split(s, 'b|,')", r"split(s, r'\s')",
-    "md5(s)", "sha2(s, 256)", 
+    "md5(s)", "sha2(s, 256)",
     # arithmetic
-    "k + q", "k - q", "-k", "CAST(k * q AS BIGINT)", "CAST(k * q * 2 AS INT)", "CAST(f * 2.0D AS DOUBLE)", "CAST(f * k AS DOUBLE)", "CAST(k + p AS DECIMAL(38,6))", "CAST(p + pct AS DECIMAL(38,6))", "CAST((p - pct) + 1.5 AS DECIMAL(38,2))", "CAST(pct + 1 AS DECIMAL(20,6))", "CAST(1.5 AS INT)", "CAST(1.5 AS DOUBLE)", "CAST(f + 0.0D AS DOUBLE)", "+k", "b + 0L", "abs(k)", "abs(p)", "abs(f)", "f + 1.0D", "f - f", "-f", "-p", 
+    "k + q", "k - q", "-k", "CAST(k * q AS BIGINT)", "CAST(k * q * 2 AS INT)", "CAST(f * 2.0D AS DOUBLE)", "CAST(f * k AS DOUBLE)", "CAST(k + p AS DECIMAL(38,6))", "CAST(p + pct AS DECIMAL(38,6))", "CAST((p - pct) + 1.5 AS DECIMAL(38,2))", "CAST(pct + 1 AS DECIMAL(20,6))", "CAST(1.5 AS INT)", "CAST(1.5 AS DOUBLE)", "CAST(f + 0.0D AS DOUBLE)", "+k", "b + 0L", "abs(k)", "abs(p)", "abs(f)", "f + 1.0D", "f - f", "-f", "-p",
     "CAST(k * p AS DECIMAL(38,6))", "CAST(p * pct AS DECIMAL(38,12))", "CAST(try_cast(p AS DECIMAL(12,2)) * pct * CAST(0.01 AS DECIMAL(2,2)) AS DECIMAL(38,6))", "CAST(p * 1.1 AS DECIMAL(38,2))",
     "CAST(p * CAST(100 - pct AS DECIMAL(10,6)) AS DECIMAL(38,2))", "CAST(p AS DECIMAL(38,2))", "CAST(p AS DECIMAL(20,0))",
-    "CAST(round(p, 2) AS DECIMAL(38,2))", "CAST(round(p) AS DECIMAL(38,0))", "CAST(round(m, 2) AS DECIMAL(38,2))", "CAST(round(p, 6) AS DECIMAL(38,6))", "CAST(round(p, 8) AS DECIMAL(38,8))", "CAST(round(k, 1) AS INT)", "CAST(floor(p) AS BIGINT)", "CAST(ceil(p) AS BIGINT)", 
-    
+    "CAST(round(p, 2) AS DECIMAL(38,2))", "CAST(round(p) AS DECIMAL(38,0))", "CAST(round(m, 2) AS DECIMAL(38,2))", "CAST(round(p, 6) AS DECIMAL(38,6))", "CAST(round(p, 8) AS DECIMAL(38,8))", "CAST(round(k, 1) AS INT)", "CAST(floor(p) AS BIGINT)", "CAST(ceil(p) AS BIGINT)",
+
     "CAST(try_divide(CAST(p AS DECIMAL(18,6)), CAST(k AS DECIMAL(10,0))) AS DECIMAL(38,10))", "CAST(round(try_divide(CAST(m AS DECIMAL(38,6)), CAST(k AS DECIMAL(19,0))), 2) AS DECIMAL(38,2))",
     "CAST(try_divide(CAST(p AS DECIMAL(18,6)), CAST(pct AS DECIMAL(9,6))) AS DECIMAL(38,6))", "CAST(try_divide(CAST(k AS DOUBLE), CAST(q AS DOUBLE)) AS DOUBLE)", "CAST(try_divide(CAST(p AS DECIMAL(18,6)), 3) AS DECIMAL(38,6))",
     "CAST(try_divide(CAST(1 AS DECIMAL(1,0)), CAST(k AS DECIMAL(10,0))) AS DECIMAL(38,6))", "CAST(try_divide(CAST(m AS DECIMAL(38,6)), CAST(p AS DECIMAL(18,6))) AS DECIMAL(38,6))",
-    "pmod(k, 3)", "mod(k, 3)", "mod(k, -3)", "pmod(k, -3)", "pmod(b, 7)", "mod(b, 7L)", "pmod(p, 2)", "mod(p, 0.4)", "isnan(f)", 
+    "pmod(k, 3)", "mod(k, 3)", "mod(k, -3)", "pmod(k, -3)", "pmod(b, 7)", "mod(b, 7L)", "pmod(p, 2)", "mod(p, 0.4)", "isnan(f)",
     # casts
     *(f"try_cast(n AS {kind})" for kind in ("INT", "BIGINT", "BOOLEAN", "DECIMAL(18,6)", "DECIMAL(38,0)", "DECIMAL(38,6)", "DECIMAL(5,2)", "STRING")),
     *(f"try_cast(s AS {kind})" for kind in ("INT", "BOOLEAN", "DATE", "TIMESTAMP", "DECIMAL(10,2)")),
@@ -45,8 +45,8 @@ PER_ROW = (
     "date_trunc('month', dt)", "trunc(dt, 'MM')", "trunc(dt, 'YEAR')", "trunc(dt, 'week')", "trunc(dt, 'quarter')", "to_date(ts)", "unix_seconds(ts)", "unix_millis(ts)", "unix_micros(ts)", "timestamp_micros(CASE WHEN b BETWEEN -62135596800000000 AND 253402300799999999 THEN b END)", "timestamp_seconds(i)", "timestamp_millis(CAST(i AS BIGINT))",
     "extract(YEAR FROM ts)", "extract(MONTH FROM dt)", "extract(DAY FROM ts)", "extract(HOUR FROM ts)", "extract(MINUTE FROM ts)", "extract(QUARTER FROM ts)", "extract(WEEK FROM ts)", "extract(DOY FROM dt)", "extract(DOW FROM dt)",
     "extract(DAYOFWEEK FROM ts)", "year(dt)", "month(ts)", "day(dt)", "dayofmonth(dt)", "hour(ts)", "minute(ts)", "second(ts)", "quarter(dt)", "dayofweek(dt)", "dayofweek(ts)", "weekday(dt)", "weekday(ts)", "dayofyear(dt)", "weekofyear(dt)",
-    "make_date(2024, 2, 29)", *(f"timestampdiff({unit}, ts, ts2)" for unit in ("SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MICROSECOND", "MILLISECOND")), 
-    
+    "make_date(2024, 2, 29)", *(f"timestampdiff({unit}, ts, ts2)" for unit in ("SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MICROSECOND", "MILLISECOND")),
+
     # nested values
     "st.city", "st.no + 1", "named_struct('a', i, 'b', s)", "struct(i, s)", "named_struct('a', s).a", "array(i, k)", "array(s, s2)", "size(arr)", "size(ints)", "array_contains(arr, 'a')", "array_contains(ints, 1)", "array_contains(arr, s)",
     "array_sort(ints)", "array_sort(arr)", "array_join(arr, ',')", "array_max(ints)", "array_min(arr)", "array_max(arr)", "transform(ints, x -> x - 1)", "filter(ints, x -> x > 0)", "arr IS NULL",
@@ -55,8 +55,8 @@ PER_ROW = (
 
 GROUPED = (
     "count(*)", "count(s)", "count(DISTINCT s)", "count(DISTINCT i, k)", "sum(k)", "sum(i)", "sum(p)", "sum(CAST(m AS DECIMAL(28,6)))", "min(s)", "max(s)", "min(ts)", "max(p)", "min(f)", "max(f)", "min(flag)", "max(dt)", "sum(DISTINCT k)",
-    "CAST(avg(CAST(p AS DECIMAL(18,6))) AS DECIMAL(38,10))", "CAST(avg(CAST(k AS DECIMAL(10,0))) AS DECIMAL(38,4))", "count_if(flag)", "count_if(i > 100000000000)", "bool_or(flag)", "bool_and(flag)", 
-    "sum(k) FILTER (WHERE flag)", "count(*) FILTER (WHERE k > 3)", "array_sort(collect_set(s))", "array_sort(collect_set(k))", "array_sort(collect_list(k))", "array_sort(collect_list(named_struct('a', k, 'b', id)))", "size(collect_list(s))", "size(collect_set(f))", "count(DISTINCT f)", 
+    "CAST(avg(CAST(p AS DECIMAL(18,6))) AS DECIMAL(38,10))", "CAST(avg(CAST(k AS DECIMAL(10,0))) AS DECIMAL(38,4))", "count_if(flag)", "count_if(i > 100000000000)", "bool_or(flag)", "bool_and(flag)",
+    "sum(k) FILTER (WHERE flag)", "count(*) FILTER (WHERE k > 3)", "array_sort(collect_set(s))", "array_sort(collect_set(k))", "array_sort(collect_list(k))", "array_sort(collect_list(named_struct('a', k, 'b', id)))", "size(collect_list(s))", "size(collect_set(f))", "count(DISTINCT f)",
     "sum(k) FILTER (WHERE false)", "min(s) FILTER (WHERE length(s) > 2)", "sum(CASE WHEN flag THEN k END)", "coalesce(sum(p), 0)", "sum(q) + count(*)", "sum(CAST(k * p AS DECIMAL(30,6)))", "count(arr)", "max(st.city)",
 )  # fmt: skip
 
@@ -85,7 +85,7 @@ QUERIES = (
     "SELECT k FROM t INTERSECT SELECT q FROM t", "SELECT i FROM t EXCEPT SELECT k FROM t",
     "SELECT x, y FROM VALUES (1, 'a'), (2, NULL) AS v(x, y)",
     "SELECT id, s FROM t ORDER BY s, id LIMIT 20", "SELECT id, f FROM t ORDER BY f DESC, id LIMIT 30", "SELECT id, s FROM t ORDER BY s DESC NULLS FIRST, id LIMIT 20",
-    "SELECT id, e FROM t LATERAL VIEW explode(arr) AS e", "SELECT id, explode(ints) AS e FROM t", 
+    "SELECT id, e FROM t LATERAL VIEW explode(arr) AS e", "SELECT id, explode(ints) AS e FROM t",
     "WITH x AS (SELECT g, sum(k) AS total FROM t GROUP BY g) SELECT t.id, x.total FROM t LEFT JOIN x ON x.g <=> t.g",
     "SELECT f, count(*) AS c FROM t GROUP BY f", "SELECT DISTINCT f FROM t", "SELECT a.id, b.id AS other FROM t AS a JOIN t AS b ON a.f = b.f",
     "SELECT s, count(*) AS c FROM t GROUP BY s", "SELECT g, k, count(*) AS c FROM t GROUP BY ALL", "SELECT * EXCEPT (st, arr, ints) FROM t", "SELECT count(*) AS c FROM t WHERE f > 1e300", "SELECT id FROM t WHERE n = '1'", "SELECT lower(s) AS x, count(*) AS c FROM t GROUP BY lower(s)",
@@ -103,12 +103,12 @@ RAISING = (
     "make_date(2024, 2, 30) FROM t WHERE id = 1", "make_date(2024, 13, 1) FROM t WHERE id = 1", "CAST(n AS INT) FROM t WHERE n = '1.9'", "CAST(n AS DOUBLE) FROM t WHERE n = '1_000'", "CAST(n AS BOOLEAN) FROM t WHERE n = 'on'", "CAST(n AS DECIMAL(5,2)) FROM t WHERE n = '2147483647'",
     "CAST(tt AS DATE) FROM t WHERE tt = '2024-02-30'", "CAST(tt AS TIMESTAMP) FROM t WHERE tt = '2024-02-30'", "to_date(tt) FROM t WHERE tt = '2024-02-30'", "timestamp_seconds(b) FROM t WHERE b = 9223372036854775807", "ts + INTERVAL 300000000 DAYS FROM t WHERE id = 1",
     "i = n FROM t WHERE n = 'NaN'", "coalesce(i, 'x') FROM t", "k = 'x' FROM t WHERE k = 1", "greatest(i, 'x') FROM t", "if(flag, i, 'x') FROM t", "(SELECT k FROM t AS u WHERE u.g = 1) FROM t WHERE id = 1", "dt > 5 FROM t", "dt > 1.5 FROM t",
-    "CAST(p * CAST(m AS DECIMAL(38,6)) AS DECIMAL(38,6)) FROM t WHERE m > 10000000000000000 AND p > 100000000",
+    "CAST(p * p AS DECIMAL(20,6)) FROM t WHERE p > 100000000000",
 )  # fmt: skip
 """Select lists with their FROM that fail on both engines."""
 
 STRICTER = (
-    ("k + p FROM t", "embedded"), ("p - pct FROM t", "embedded"), ("CAST(k * q AS DECIMAL(20,0)) FROM t", "embedded"), ("CAST(p * pct * pct * pct AS DECIMAL(38,6)) FROM t", "embedded"), ("CAST(floor(f) AS DOUBLE) FROM t", "embedded"), ("CAST(ceil(k) AS BIGINT) FROM t", "embedded"),
+    ("k + p FROM t", "embedded"), ("p - pct FROM t", "embedded"), ("CAST(k * q AS DECIMAL(20,0)) FROM t", "embedded"), ("CAST(p * pct * pct * pct AS DECIMAL(38,6)) FROM t", "embedded"), ("CAST(p * CAST(m AS DECIMAL(38,6)) AS DECIMAL(38,6)) FROM t WHERE m = 10", "embedded"), ("CAST(floor(f) AS DOUBLE) FROM t", "embedded"), ("CAST(ceil(k) AS BIGINT) FROM t", "embedded"),
     ("CAST(round(f, 2) AS DOUBLE) FROM t", "embedded"), ("sum(f) FROM t", "embedded"), ("concat(s, f) FROM t", "embedded"), ("CAST(f AS STRING) FROM t", "embedded"), ("dt + INTERVAL 1 DAY FROM t", "embedded"), ("date_add(dt, 2147483647) FROM t WHERE id = 1", "embedded"),
     ("max(arr) FROM t", "embedded"), ("min(st) FROM t", "embedded"), ("row_number() OVER (ORDER BY arr, id) FROM t", "embedded"), ("row_number() OVER (ORDER BY st, id) FROM t", "embedded"), ("array_sort(array(st, st)) FROM t", "embedded"),
     ("try_cast(n AS DOUBLE) FROM t WHERE n = '0x1p3'", "embedded"), ("try_cast(tt AS TIMESTAMP) FROM t WHERE tt = '10:20:30'", "embedded"), ("try_cast(concat(tt, ' Europe/Berlin') AS TIMESTAMP) FROM t WHERE tt = '2024-01-15T10:20:30'", "embedded"), ("timestamp_micros(b) FROM t", "embedded"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -40,12 +41,13 @@ def questions() -> dict[str, str]:
     return asked | {query: query for query in expressions.QUERIES}
 
 
-def ask(run: Run, queries: Mapping[str, str]) -> dict[str, Answer]:
-    """One answer per entry, each by a query of its own."""
-    return {entry: _answer(run, query) for entry, query in queries.items()}
+def ask(run: Run, queries: Mapping[str, str], at_once: int = 1) -> dict[str, Answer]:
+    """One answer per entry, each by a query of its own; ``at_once`` of them, where the engine's session may be shared."""
+    with ThreadPoolExecutor(at_once) as pool:
+        return dict(zip(queries, pool.map(lambda query: _answer(run, query), queries.values()), strict=True))
 
 
-def ask_wide(run: Run) -> dict[str, Answer]:
+def ask_wide(run: Run, at_once: int) -> dict[str, Answer]:
     """The same answers as `ask` gives to `questions`, by few wide queries; an entry that fails a wide one is asked alone."""
     answers: dict[str, Answer] = {}
     for entries, key, tail in (
@@ -55,7 +57,7 @@ def ask_wide(run: Run) -> dict[str, Answer]:
     ):
         for start in range(0, len(entries), WIDE):
             answers |= _ask_together(run, entries[start : start + WIDE], key, tail)
-    return answers | ask(run, {query: query for query in expressions.QUERIES})
+    return answers | ask(run, {query: query for query in expressions.QUERIES}, at_once)
 
 
 def _ask_together(run: Run, entries: Iterable[str], key: str, tail: str) -> dict[str, Answer]:
@@ -63,7 +65,7 @@ def _ask_together(run: Run, entries: Iterable[str], key: str, tail: str) -> dict
     columns = ", ".join(f"{entry} AS c{position}" for position, entry in enumerate(entries))
     try:
         rows = run(f"SELECT {key}, {columns} FROM t{tail}")
-    except Exception:
+    except Exception:  # noqa: BLE001 - which error an engine raises is its own affair
         return ask(run, {entry: f"SELECT {key}, {entry} AS c FROM t{tail}" for entry in entries})
     keys = comparable(rows.column(0))
     return {
@@ -75,7 +77,7 @@ def _ask_together(run: Run, entries: Iterable[str], key: str, tail: str) -> dict
 def _answer(run: Run, query: str) -> Answer:
     try:
         rows = run(query)
-    except Exception as failure:
+    except Exception as failure:  # noqa: BLE001 - as above
         return Answer(failure=f"{type(failure).__name__}: {str(failure).splitlines()[0][:160]}")
     columns = [comparable(column) for column in rows.columns]
     if rows.column_names in (["id", "c"], ["g", "c"]):
@@ -92,7 +94,8 @@ def comparable(column: pa.ChunkedArray | pa.Array) -> list[Any]:
         array = pa.concat_arrays(array.chunks)
     kind = array.type
     if pa.types.is_timestamp(kind):
-        return [_tagged("at", value) for value in array.cast(pa.timestamp("us", kind.tz)).cast(pa.int64()).to_pylist()]
+        tag = "at" if kind.tz else "local"
+        return [_tagged(tag, value) for value in array.cast(pa.timestamp("us", kind.tz)).cast(pa.int64()).to_pylist()]
     if pa.types.is_date(kind):
         return [_tagged("on", value) for value in array.cast(pa.int32()).to_pylist()]
     if pa.types.is_struct(kind):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 AS_OF = date(2024, 3, 31)
+AT_ONCE = 4
 _SPARK = {
     "spark.sql.ansi.enabled": "true",
     "spark.sql.session.timeZone": "UTC",
@@ -61,7 +62,7 @@ def run_spark(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="module")
 def from_spark(run_spark: Run) -> dict[str, Answer]:
-    return ask_wide(run_spark) | ask(run_spark, FAILING) | ask(run_spark, ONE_SIDED)
+    return ask_wide(run_spark, AT_ONCE) | ask(run_spark, FAILING | ONE_SIDED, AT_ONCE)
 
 
 @pytest.fixture(scope="module")

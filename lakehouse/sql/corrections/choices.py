@@ -1,4 +1,5 @@
-"""Corrections where values meet: DuckDB turns the others into texts where Spark turns the text into a number, or fails."""
+"""Corrections where values meet: DuckDB turns the others into texts, or the text into a value by rules of its own, where Spark
+turns the text into a number by its rules, or fails."""
 
 from __future__ import annotations
 
@@ -9,9 +10,13 @@ from sqlglot import exp
 from lakehouse.sql.corrections.base import Correction, Rewrite, call, guard
 from lakehouse.sql.types import KIND, Kind
 
+_COMPARISONS = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.NullSafeEQ, exp.NullSafeNEQ, exp.In, exp.Between)
+_OPERANDS = ("expression", "low", "high")
 
-def _parts(node: exp.Expr) -> list[exp.Expr]:
-    return [node.this, *node.expressions, *([node.expression] if isinstance(node.args.get("expression"), exp.Expr) else [])]
+
+def _operands(node: exp.Expr) -> list[exp.Expr]:
+    others = [node.args[name] for name in _OPERANDS if isinstance(node.args.get(name), exp.Expr)]
+    return [node.this, *node.expressions, *others]
 
 
 def _results(node: exp.Expr) -> list[exp.Expr]:
@@ -21,38 +26,32 @@ def _results(node: exp.Expr) -> list[exp.Expr]:
 
 
 def _of_one_type(values: Callable[[exp.Expr], list[exp.Expr]]) -> Rewrite:
-    """Where one value's kind is known, the others must not be (or must be) texts; what DuckDB finds them to be decides."""
+    """Where one value's kind is known from the text, columns beside it must be texts, or must not be: DuckDB knows which.
+
+    Two columns are not held against each other: a condition on both would keep DuckDB from joining by them.
+    """
 
     def rewrite(node: exp.Expr) -> exp.Expr:
         found = values(node)
         known = {value.meta.get(KIND) for value in found} - {None}
-        if not known:
-            return node
-        name = "c360_is_text" if known == {Kind.TEXT} else "c360_is_no_text"
-        for value in found:
-            if value.meta.get(KIND) is None and isinstance(value, exp.Column):
-                value.replace(call(name, value.copy()))
+        if known:
+            name = "c360_is_text" if known == {Kind.TEXT} else "c360_is_no_text"
+            for value in found:
+                if isinstance(value, exp.Column):
+                    value.replace(call(name, value.copy()))
         return node
 
     return rewrite
 
 
-def _strict(node: exp.Expr) -> exp.Expr:
-    """A text constant is a text, not whatever it is compared with."""
-    for part in [node.this, *node.expressions, *(node.args[name] for name in ("expression", "low", "high") if isinstance(node.args.get(name), exp.Expr))]:
-        if part.is_string:
-            part.replace(exp.cast(part.copy(), "TEXT"))
-    return node
-
-
-_COMPARISONS = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.NullSafeEQ, exp.NullSafeNEQ, exp.In, exp.Between)
-
 CORRECTIONS = (
-    Correction("text_constant", "DuckDB reads a text constant as a value of the type it is compared with, by rules of its own", dict.fromkeys(_COMPARISONS, _strict)),
     Correction(
         "one_type",
-        "where a text and another value meet, DuckDB makes both texts; Spark makes both numbers, or fails",
-        {**dict.fromkeys((exp.Coalesce, exp.Nullif, exp.Greatest, exp.Least), _of_one_type(_parts)), exp.Case: _of_one_type(_results), exp.If: _of_one_type(_results)},
+        "where a text meets another value, DuckDB makes both texts or reads the text by rules of its own",
+        {
+            **dict.fromkeys((*_COMPARISONS, exp.Coalesce, exp.Nullif, exp.Greatest, exp.Least), _of_one_type(_operands)),
+            **dict.fromkeys((exp.Case, exp.If), _of_one_type(_results)),
+        },
         macros=(
             guard("c360_is_text(x)", "typeof(x) NOT IN ('VARCHAR', '\"NULL\"')", "values of different types meet: cast one of them"),
             guard("c360_is_no_text(x)", "typeof(x) = 'VARCHAR'", "values of different types meet: cast one of them"),

@@ -6,6 +6,7 @@ from sqlglot import exp
 
 from lakehouse.sql.corrections.base import Correction, call, calling, guard, macro
 
+
 def _sorted(node: exp.Expr) -> exp.Expr:
     """Structs are put in order while they are collected, member by member: DuckDB puts a struct with NULL members last."""
     collected = node.this

@@ -171,7 +171,7 @@ CORRECTIONS = (
         "round",
         "Spark rounds a DOUBLE by its decimal text, DuckDB by arithmetic",
         {exp.Round: _round},
-        
+
     ),
     Correction(
         "floor_and_ceil",
