@@ -53,7 +53,7 @@ def init(home: Home = None, json: Json = False) -> None:
 
 @land_app.command("sample")
 def land_sample_command(
-    customers: Annotated[int, typer.Option(min=1, help="How many customers.")] = 5000,
+    customers: Annotated[int, typer.Option(min=1, help="How many customers.")] = 6000,
     seed: Annotated[int, typer.Option(help="Equal seeds give equal files.")] = 7,
     until: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day of the history (default: yesterday).")
@@ -138,7 +138,7 @@ def serve(
 
 @app.command()
 def up(
-    customers: Annotated[int, typer.Option(min=1, help="Customers of the sample, if nothing has landed yet.")] = 5000,
+    customers: Annotated[int, typer.Option(min=1, help="Customers of the sample, if nothing has landed yet.")] = 6000,
     home: Home = None,
 ) -> None:
     """Everything on sample data: migrate, land, run the pipeline, serve."""

@@ -1,3 +1,5 @@
+from typing import Any
+
 import phonenumbers
 import pyarrow as pa
 
@@ -7,19 +9,22 @@ from lakehouse.properties import arrow_schema
 
 def _rows() -> pa.Table:
     """One row per region, from the metadata of the phonenumbers library."""
-    rows = []
-    for region in sorted(phonenumbers.SUPPORTED_REGIONS):
-        metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
-        rows.append(
-            {
-                "country": region,
-                "calling_code": str(metadata.country_code),
-                "is_main_country": phonenumbers.region_code_for_country_code(metadata.country_code) == region,
-                "national_prefix": metadata.national_prefix,
-                "possible_lengths": "," + ",".join(map(str, metadata.general_desc.possible_length)) + ",",
-            }
-        )
-    return pa.Table.from_pylist(rows, schema=arrow_schema(dataset))
+    return pa.Table.from_pylist(
+        [_row(region) for region in sorted(phonenumbers.SUPPORTED_REGIONS)], schema=arrow_schema(dataset)
+    )
+
+
+def _row(region: str) -> dict[str, Any]:
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
+    if metadata is None or metadata.country_code is None or metadata.general_desc is None:
+        raise LookupError(f"phonenumbers supports {region} without metadata")
+    return {
+        "country": region,
+        "calling_code": str(metadata.country_code),
+        "is_main_country": phonenumbers.region_code_for_country_code(metadata.country_code) == region,
+        "national_prefix": metadata.national_prefix,
+        "possible_lengths": "," + ",".join(map(str, metadata.general_desc.possible_length)) + ",",
+    }
 
 
 dataset = Dataset(
