@@ -115,7 +115,9 @@ def _configure_postgresql(connection: Any, _record: object) -> None:
     connection.autocommit = True  # so that the settings outlive the first transaction
     connection.execute("SET TIME ZONE 'UTC'")
     connection.execute("SET lock_timeout = '30s'")  # as long as SQLite waits
-    connection.execute("SET idle_in_transaction_session_timeout = '60s'")  # a stopped client must not hold its locks for ever
+    connection.execute(
+        "SET idle_in_transaction_session_timeout = '60s'"
+    )  # a stopped client must not hold its locks for ever
     connection.autocommit = False
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
+from pathlib import Path
 
 BOUNDARIES = (
     "run.claimed",
@@ -44,7 +45,7 @@ def boundary(name: str) -> None:
         return
     _passed[name] += 1
     if log := wanted.get("C360_CRASH_LOG"):
-        with open(log, "a", encoding="utf-8") as lines:
+        with Path(log).open("a", encoding="utf-8") as lines:
             lines.write(f"{name}\n")
     if _matches(wanted.get("C360_CRASH_AT"), name):
         os.kill(os.getpid(), signal.SIGKILL)

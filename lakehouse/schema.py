@@ -17,6 +17,9 @@ class UnknownType(Invalid):
     code = "dataset.unknown_type"
 
 
+MOST_DIGITS = 38
+"""Of a DECIMAL, on both engines and in Parquet."""
+
 _SCALARS: dict[str, tuple[pa.DataType, str]] = {
     "STRING": (pa.string(), "VARCHAR"),
     "BOOLEAN": (pa.bool_(), "BOOLEAN"),
@@ -61,7 +64,7 @@ def parse_type(text: str) -> DataType:
         return DataType(upper, arrow, duckdb)
     if match := re.fullmatch(r"DECIMAL\((\d+), ?(\d+)\)", upper):
         precision, scale = int(match[1]), int(match[2])
-        if not 0 < precision <= 38 or scale > precision:
+        if not 0 < precision <= MOST_DIGITS or scale > precision:
             raise UnknownType(f"{text}: a decimal has 1 to 38 digits and no more decimals than digits")
         name = f"DECIMAL({precision},{scale})"
         return DataType(name, pa.decimal128(precision, scale), name)

@@ -28,14 +28,20 @@ class Platform:
     def __enter__(self) -> Platform:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.store.close()
         self.installation.database.close()
 
-    def run(self, as_of: date, *, buckets: int = 0, full_refresh: bool = False, engine: str = "embedded") -> PipelineResult:
+    def run(
+        self, as_of: date, *, buckets: int = 0, full_refresh: bool = False, engine: str = "embedded"
+    ) -> PipelineResult:
         """Run the daily pipeline."""
         with self.installation.engine(engine) as opened:
-            return run_pipeline("daily", self.context(opened, as_of, buckets=buckets, full_refresh=full_refresh), self.store)
+            return run_pipeline(
+                "daily", self.context(opened, as_of, buckets=buckets, full_refresh=full_refresh), self.store
+            )
 
     def context(self, engine: Any, as_of: date, *, buckets: int = 0, full_refresh: bool = False) -> FlowContext:
         """A flow context of a new run."""

@@ -46,7 +46,22 @@ FUNCTIONS: Mapping[str, int] = {
 """Functions that sqlglot has no type for, with how many arguments they take."""
 
 PARTS: Mapping[type[exp.Expr], frozenset[str]] = {
-    exp.Select: frozenset({"expressions", "from_", "joins", "where", "group", "having", "qualify", "order", "limit", "distinct", "with_", "laterals"}),
+    exp.Select: frozenset(
+        {
+            "expressions",
+            "from_",
+            "joins",
+            "where",
+            "group",
+            "having",
+            "qualify",
+            "order",
+            "limit",
+            "distinct",
+            "with_",
+            "laterals",
+        }
+    ),
     exp.Table: frozenset({"this", "db", "catalog", "alias", "joins"}),
     exp.Join: frozenset({"this", "on", "using", "side", "kind"}),
     exp.Group: frozenset({"expressions", "all"}),
@@ -93,7 +108,9 @@ def check(tree: exp.Expr) -> None:
         if isinstance(node, exp.Anonymous):
             _check_function(node)
         elif type(node) not in NODES:
-            raise _refused(_SPELLED.get(type(node), node.sql_name().lower() if isinstance(node, exp.Func) else node.key.upper()))
+            raise _refused(
+                _SPELLED.get(type(node), node.sql_name().lower() if isinstance(node, exp.Func) else node.key.upper())
+            )
         allowed = PARTS.get(type(node))
         for part, value in node.args.items():
             if allowed is not None and part not in allowed and value:

@@ -59,7 +59,12 @@ def parse(sql: str, *, lenient: bool = False) -> Statement:
 def parse_expression(sql: str) -> Expression:
     """Read an expression over columns, without subqueries; raises UnsupportedSql."""
     tree = tree_of(f"SELECT {sql}")
-    if not isinstance(tree, exp.Select) or len(tree.expressions) != 1 or tree.args.get("from_") or len(list(tree.find_all(exp.Query))) > 1:
+    if (
+        not isinstance(tree, exp.Select)
+        or len(tree.expressions) != 1
+        or tree.args.get("from_")
+        or len(list(tree.find_all(exp.Query))) > 1
+    ):
         raise UnsupportedSql(f"{_excerpt(sql)} is not one expression over columns")
     columns = frozenset(column.parts[0].name for column in tree.find_all(exp.Column))
     return Expression(sql, columns, _parameters(tree))

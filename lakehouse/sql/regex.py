@@ -61,7 +61,9 @@ def to_re2_replacement(replacement: str) -> str:
             translated.append("\\\\" if after == "\\" else after)
         elif char == "$":
             if not after.isdecimal() or replacement[position + 2 : position + 3].isdecimal():
-                raise UnsupportedSql("in a replacement, $ is followed by one digit (a group); write \\$ for the character")
+                raise UnsupportedSql(
+                    "in a replacement, $ is followed by one digit (a group); write \\$ for the character"
+                )
             translated.append("\\" + after)
         else:
             translated.append(char)

@@ -12,7 +12,17 @@ from lakehouse.sql.types import Kind, average_type, decimal_type, is_exact, kind
 from lakehouse.sql.unsupported import UnsupportedSql
 
 _TYPES = frozenset(
-    {exp.DType.TEXT, exp.DType.VARCHAR, exp.DType.INT, exp.DType.BIGINT, exp.DType.DOUBLE, exp.DType.BOOLEAN, exp.DType.DATE, exp.DType.TIMESTAMPTZ, exp.DType.DECIMAL}
+    {
+        exp.DType.TEXT,
+        exp.DType.VARCHAR,
+        exp.DType.INT,
+        exp.DType.BIGINT,
+        exp.DType.DOUBLE,
+        exp.DType.BOOLEAN,
+        exp.DType.DATE,
+        exp.DType.TIMESTAMPTZ,
+        exp.DType.DECIMAL,
+    }
 )
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(\.\d{1,6})?")
@@ -20,7 +30,18 @@ _SHIFTS = frozenset({"SECOND", "MINUTE", "HOUR", "DAY", "WEEK"})
 _TRUNCATIONS = frozenset({"YEAR", "QUARTER", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND"})
 _FIELDS = frozenset({"YEAR", "QUARTER", "MONTH", "WEEK", "DAY", "DOY", "DOW", "DAYOFWEEK", "HOUR", "MINUTE"})
 _DATE_CUTS = frozenset({"YEAR", "YYYY", "YY", "QUARTER", "MONTH", "MM", "MON", "WEEK"})
-_RANKS = (exp.RowNumber, exp.Rank, exp.DenseRank, exp.Ntile, exp.Lag, exp.Lead, exp.FirstValue, exp.LastValue, exp.PercentRank, exp.CumeDist)
+_RANKS = (
+    exp.RowNumber,
+    exp.Rank,
+    exp.DenseRank,
+    exp.Ntile,
+    exp.Lag,
+    exp.Lead,
+    exp.FirstValue,
+    exp.LastValue,
+    exp.PercentRank,
+    exp.CumeDist,
+)
 
 
 def _outside(node: exp.Expr, through: type[exp.Expr] | tuple[type[exp.Expr], ...]) -> exp.Expr | None:
@@ -34,7 +55,9 @@ def _outside(node: exp.Expr, through: type[exp.Expr] | tuple[type[exp.Expr], ...
 def _unit(node: exp.Expr | None, units: frozenset[str]) -> None:
     name = node.name.upper() if node is not None else ""
     if name not in units and name.removesuffix("S") not in units:
-        raise UnsupportedSql(f"the unit {name or 'left out'} is not in the language here; write one of {', '.join(sorted(units))}")
+        raise UnsupportedSql(
+            f"the unit {name or 'left out'} is not in the language here; write one of {', '.join(sorted(units))}"
+        )
 
 
 def _check_table(node: exp.Expr) -> None:
@@ -48,10 +71,18 @@ def _check_cast(node: exp.Expr) -> None:
     if kind not in _TYPES:
         raise UnsupportedSql(f"a cast to {node.to.sql('databricks')} is not in the language")
     if node.this.is_string and not isinstance(node, exp.TryCast):
-        form = {exp.DType.DATE: _DATE, exp.DType.TIMESTAMPTZ: _TIMESTAMP, exp.DType.DECIMAL: re.compile(r"\d+(\.\d+)?")}.get(kind)
+        form = {
+            exp.DType.DATE: _DATE,
+            exp.DType.TIMESTAMPTZ: _TIMESTAMP,
+            exp.DType.DECIMAL: re.compile(r"\d+(\.\d+)?"),
+        }.get(kind)
         if form is None or not form.fullmatch(node.this.name):
             raise UnsupportedSql("write constants as DATE 'YYYY-MM-DD', TIMESTAMP 'YYYY-MM-DD HH:MM:SS' or numbers")
-    elif kind_of(node.this) is Kind.TEXT and kind not in (exp.DType.TEXT, exp.DType.VARCHAR) and not isinstance(node, exp.TryCast):
+    elif (
+        kind_of(node.this) is Kind.TEXT
+        and kind not in (exp.DType.TEXT, exp.DType.VARCHAR)
+        and not isinstance(node, exp.TryCast)
+    ):
         raise UnsupportedSql("a text is cast by try_cast(… AS …), which yields NULL for what is no such value")
 
 
@@ -79,14 +110,22 @@ def _check_division(node: exp.Expr) -> None:
     above, below = decimal_type(node.this), decimal_type(node.expression)
     if above and below:
         if not is_exact(above, below, quotient_type(above, below)):
-            raise UnsupportedSql("these operands have too many digits to be divided exactly; cast the divisor to a smaller DECIMAL")
+            raise UnsupportedSql(
+                "these operands have too many digits to be divided exactly; cast the divisor to a smaller DECIMAL"
+            )
     elif kind_of(node.this) is not Kind.DOUBLE or kind_of(node.expression) is not Kind.DOUBLE:
-        raise UnsupportedSql("both operands of try_divide say their type: write try_divide(CAST(a AS DECIMAL(p,s)), CAST(b AS DECIMAL(p,s)))")
+        raise UnsupportedSql(
+            "both operands of try_divide say their type: write try_divide(CAST(a AS DECIMAL(p,s)), CAST(b AS DECIMAL(p,s)))"
+        )
 
 
 def _check_average(node: exp.Expr) -> None:
     kind = decimal_type(node.this)
-    if kind is None or not is_exact((38, kind[1]), (20, 0), average_type(kind)) or not isinstance(_outside(node, (exp.Paren, exp.Round)), exp.Cast):
+    if (
+        kind is None
+        or not is_exact((38, kind[1]), (20, 0), average_type(kind))
+        or not isinstance(_outside(node, (exp.Paren, exp.Round)), exp.Cast)
+    ):
         raise UnsupportedSql("write CAST(avg(CAST(a AS DECIMAL(p,s))) AS DECIMAL(p,s)), without OVER or FILTER")
 
 
@@ -101,7 +140,9 @@ def _is_size(node: exp.Expr | None) -> bool:
 
 def _check_sorted(node: exp.Expr) -> None:
     if isinstance(node.this, exp.ArrayUniqueAgg) and isinstance(node.this.this, exp.Struct):
-        raise UnsupportedSql("structs are sorted while they are collected: write array_sort(collect_list(named_struct(…)))")
+        raise UnsupportedSql(
+            "structs are sorted while they are collected: write array_sort(collect_list(named_struct(…)))"
+        )
 
 
 def _pattern(node: exp.Expr) -> str:
@@ -113,7 +154,9 @@ def _pattern(node: exp.Expr) -> str:
 
 def _check_consuming(node: exp.Expr) -> None:
     if matches_nothing(_pattern(node)):
-        raise UnsupportedSql("the pattern matches the empty text, which each engine finds elsewhere; use + instead of *")
+        raise UnsupportedSql(
+            "the pattern matches the empty text, which each engine finds elsewhere; use + instead of *"
+        )
 
 
 def _check_replace(node: exp.Expr) -> None:
@@ -129,7 +172,9 @@ def _check_group(node: exp.Expr) -> None:
     group = node.args.get("group")
     wanted = 1 if group is None else int(group.name) if isinstance(group, exp.Literal) and group.is_int else -1
     if not 0 <= wanted <= groups:
-        raise UnsupportedSql(f"the pattern has {groups} groups; say which as a literal number (0 is the whole match, 1 if left out)")
+        raise UnsupportedSql(
+            f"the pattern has {groups} groups; say which as a literal number (0 is the whole match, 1 if left out)"
+        )
 
 
 def _check_like(node: exp.Expr) -> None:
@@ -141,8 +186,14 @@ def _check_like(node: exp.Expr) -> None:
 
 def _check_interval(node: exp.Expr) -> None:
     _unit(node.args.get("unit"), _SHIFTS)
-    if not isinstance(node.parent, exp.Add | exp.Sub) or node.parent.expression is not node or not re.fullmatch(r"\d+", node.name):
-        raise UnsupportedSql("an interval stands to the right of + or - and has one whole number: ts - INTERVAL 30 DAYS")
+    if (
+        not isinstance(node.parent, exp.Add | exp.Sub)
+        or node.parent.expression is not node
+        or not re.fullmatch(r"\d+", node.name)
+    ):
+        raise UnsupportedSql(
+            "an interval stands to the right of + or - and has one whole number: ts - INTERVAL 30 DAYS"
+        )
 
 
 def _check_function(node: exp.Expr) -> None:
@@ -174,10 +225,14 @@ def _check_exists(node: exp.Expr) -> None:
 
 def _alike(values: Callable[[exp.Expr], Iterable[exp.Expr | None]]) -> Callable[[exp.Expr], None]:
     def check(node: exp.Expr) -> None:
-        known = {kind_of(value) for value in values(node) if value is not None and not isinstance(value, exp.Null)} - {None}
+        known = {kind_of(value) for value in values(node) if value is not None and not isinstance(value, exp.Null)} - {
+            None
+        }
         kinds = {Kind.EXACT if kind is Kind.DOUBLE else Kind.TIMESTAMP if kind is Kind.DATE else kind for kind in known}
         if len(kinds) > 1:
-            raise UnsupportedSql(f"values of different types meet: {' and '.join(sorted(kind.value for kind in known if kind))}; cast one of them")
+            raise UnsupportedSql(
+                f"values of different types meet: {' and '.join(sorted(kind.value for kind in known if kind))}; cast one of them"
+            )
 
     return check
 

@@ -37,7 +37,10 @@ def note_types(tree: exp.Expr) -> None:
     for node in tree.walk():
         node.meta[KIND] = kind_of(node)
         if isinstance(node, exp.SafeDivide | exp.Avg):
-            node.meta[TYPES] = (decimal_type(node.this), decimal_type(node.expression) if isinstance(node, exp.SafeDivide) else None)
+            node.meta[TYPES] = (
+                decimal_type(node.this),
+                decimal_type(node.expression) if isinstance(node, exp.SafeDivide) else None,
+            )
         elif isinstance(node, exp.Cast | exp.Literal):
             node.meta[TYPES] = decimal_type(node)
 
@@ -57,12 +60,37 @@ _TEXTS = (exp.Trim, exp.Lower, exp.Upper, exp.Concat, exp.ConcatWs, exp.DPipe, e
           exp.RegexpReplace, exp.RegexpExtract, exp.SplitPart, exp.Pad, exp.Repeat, exp.MD5, exp.SHA2, exp.ArrayToString, exp.RawString)  # fmt: skip
 _EXACTS = (exp.Count, exp.CountIf, exp.Length, exp.StrPosition, exp.Round, exp.Floor, exp.Ceil, exp.Sum, exp.Avg, exp.RowNumber, exp.Rank, exp.DenseRank,
            exp.Ntile, exp.UnixSeconds, exp.UnixMillis, exp.UnixMicros, exp.TimestampDiff, exp.Extract, exp.ArraySize)  # fmt: skip
-_TRUTHS = (exp.Predicate, exp.Not, exp.And, exp.Or, exp.Boolean, exp.StartsWith, exp.EndsWith, exp.Contains, exp.LogicalOr, exp.LogicalAnd, exp.IsNan)
+_TRUTHS = (
+    exp.Predicate,
+    exp.Not,
+    exp.And,
+    exp.Or,
+    exp.Boolean,
+    exp.StartsWith,
+    exp.EndsWith,
+    exp.Contains,
+    exp.LogicalOr,
+    exp.LogicalAnd,
+    exp.IsNan,
+)
 _CASTS = {
     exp.DType.TEXT: Kind.TEXT, exp.DType.VARCHAR: Kind.TEXT, exp.DType.INT: Kind.EXACT, exp.DType.BIGINT: Kind.EXACT, exp.DType.DECIMAL: Kind.EXACT,
     exp.DType.DOUBLE: Kind.DOUBLE, exp.DType.BOOLEAN: Kind.BOOLEAN, exp.DType.DATE: Kind.DATE, exp.DType.TIMESTAMPTZ: Kind.TIMESTAMP,
 }  # fmt: skip
-_SAME = (exp.Paren, exp.Neg, exp.Min, exp.Max, exp.Window, exp.Filter, exp.Abs, exp.Lag, exp.Lead, exp.FirstValue, exp.LastValue, exp.Nullif)
+_SAME = (
+    exp.Paren,
+    exp.Neg,
+    exp.Min,
+    exp.Max,
+    exp.Window,
+    exp.Filter,
+    exp.Abs,
+    exp.Lag,
+    exp.Lead,
+    exp.FirstValue,
+    exp.LastValue,
+    exp.Nullif,
+)
 
 
 def kind_of(node: exp.Expr) -> Kind | None:

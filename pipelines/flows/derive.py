@@ -18,7 +18,7 @@ from kit.faults import boundary
 from lakehouse.catalog import definition, input_keys, statement_of
 from lakehouse.checkpoints import Batch
 from lakehouse.dataset import AutoCdc, ByKey, Dataset
-from lakehouse.engine import CHANGE, CommitConflict, Restriction, Session, StaleFence
+from lakehouse.engine import CHANGE, CommitConflict, Session, StaleFence
 from lakehouse.lease import Lease
 from pipelines.flows import cdc, expectations, quality
 from pipelines.flows.context import FlowContext, FlowResult, retried

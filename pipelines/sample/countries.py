@@ -64,7 +64,7 @@ COUNTRIES = (
         "Anna Lena Leonie Mia Hannah Jule Katharina Änne Zoë Ayşe Jonas Lukas "
         "Felix Jürgen Björn Matthias Sören Emre Paul Götz",
         "Müller Schmidt Schneider Fischer Weber Wagner Becker Schäfer Koch "
-        "Bauer Richter Klein Wolf Schröder Groß Yılmaz Krüger Vogt",  # noqa: RUF001
+        "Bauer Richter Klein Wolf Schröder Groß Yılmaz Krüger Vogt",
         (("Berlin", "Berlin", "10###"), ("München", "Bayern", "80###"), ("Köln", "Nordrhein-Westfalen", "50###"),
          ("Hamburg", "Hamburg", "20###"), ("Görlitz", "Sachsen", "028##"), ("Würzburg", "Bayern", "970##")),
         "Hauptstraße,Bahnhofstraße,Gartenweg,Schillerstraße,Am Mühlbach,Lindenallee,Goetheplatz,Bergstraße", False,

@@ -21,7 +21,7 @@ from pipelines.sample.text import Text, concat, digits, either, lookup, without_
 POSTAL_CODES_A_CITY = 40
 SHARE_WITHOUT_EMAIL, SHARE_WITHOUT_PHONE, SHARE_WITHOUT_BIRTHDAY = 0.02, 0.08, 0.12
 UNKNOWN_COUNTRIES = ("UK", "XX", "Deutschland", "U.S.A.")
-_NO_DECOMPOSITION = str.maketrans({"ł": "l", "ß": "ss", "ı": "i", "ø": "o", "æ": "ae"})  # noqa: RUF001
+_NO_DECOMPOSITION = str.maketrans({"ł": "l", "ß": "ss", "ı": "i", "ø": "o", "æ": "ae"})
 Numbers = NDArray[np.signedinteger[Any]]
 _LETTERS = "ABCDEFGHJKLMNPRSTUWXYZ"
 

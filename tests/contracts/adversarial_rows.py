@@ -43,13 +43,63 @@ TIMES_AS_TEXT = (
 )  # fmt: skip
 
 INTS = (0, 1, -1, 2, -2, 3, 5, 7, -7, 10, 12, 100, -100, 2147483647, -2147483648, 1999, 42, 86400)
-BIGINTS = (*INTS, 9223372036854775807, -9223372036854775808, 1704067200000000, -62135596800000000, 253402300799999999, 10**12)
+BIGINTS = (
+    *INTS,
+    9223372036854775807,
+    -9223372036854775808,
+    1704067200000000,
+    -62135596800000000,
+    253402300799999999,
+    10**12,
+)
 SMALL = (0, 1, -1, 2, -2, 3, -3, 4, 5, -7, 9, 10)
 PRICES = tuple(map(Decimal, ("0", "0.001", "1", "-1", "2.5", "-2.5", "0.125", "0.135", "-0.125", "1.005", "2.675", "0.5", "-0.5", "1.499999", "999999999999.999999",
                              "-999999999999.999999", "10.00", "3.333333", "0.000001", "-0.000001", "19.99", "1234567.891234")))  # fmt: skip
-PERCENTS = tuple(map(Decimal, ("0", "10", "33.333333", "100", "0.5", "12.5", "-1", "99.999999", "0.000001", "7.25", "15")))
-AMOUNTS = (*PRICES, *map(Decimal, ("99999999999999999999.999999", "-99999999999999999999.999999", "12345678901234567890.123455", "0.005", "-0.005", "1.045")))
-DOUBLES = (9e-8, 0.0, -0.0, 1.0, -1.0, 0.5, 1.5, 2.5, -2.5, 0.1, 2.675, 1e300, -1e300, 1e-300, 5e-324, float("nan"), float("inf"), float("-inf"), 1e15, 123456789.125, 1 / 3, 1e19, 1e7, 1e-3, 9.999e-4, 1e22)
+PERCENTS = tuple(
+    map(Decimal, ("0", "10", "33.333333", "100", "0.5", "12.5", "-1", "99.999999", "0.000001", "7.25", "15"))
+)
+AMOUNTS = (
+    *PRICES,
+    *map(
+        Decimal,
+        (
+            "99999999999999999999.999999",
+            "-99999999999999999999.999999",
+            "12345678901234567890.123455",
+            "0.005",
+            "-0.005",
+            "1.045",
+        ),
+    ),
+)
+DOUBLES = (
+    9e-8,
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.5,
+    1.5,
+    2.5,
+    -2.5,
+    0.1,
+    2.675,
+    1e300,
+    -1e300,
+    1e-300,
+    5e-324,
+    float("nan"),
+    float("inf"),
+    float("-inf"),
+    1e15,
+    123456789.125,
+    1 / 3,
+    1e19,
+    1e7,
+    1e-3,
+    9.999e-4,
+    1e22,
+)
 DATES = tuple(map(date.fromisoformat, ("1970-01-01", "1969-12-31", "2024-02-29", "2023-02-28", "2024-12-31", "2025-01-01", "2024-03-31", "2024-10-27", "1900-01-01", "1582-10-04",
                                        "0001-01-01", "9999-12-30", "2011-12-10", "2024-01-31", "2024-01-28", "2023-01-01", "2020-12-28")))  # fmt: skip
 INSTANTS = tuple(
@@ -57,9 +107,44 @@ INSTANTS = tuple(
     for text in ("1970-01-01T00:00:00", "1969-12-31T23:59:59.999999", "1969-12-31T23:59:59.500000", "2024-03-31T00:59:59.999999", "2024-03-31T01:00:00", "2024-03-31T02:30:00", "2024-10-27T00:30:00", "2024-10-27T01:30:00", "2024-02-29T12:34:56.789012",
                  "2023-12-31T23:59:59.999999", "2024-01-01T00:00:00", "1900-01-01T00:00:00.000001", "2011-12-09T12:50:00", "2024-12-29T23:00:00", "2024-12-30T00:00:00", "0001-01-01T00:00:00", "9999-12-29T23:59:59.999999", "1582-10-10T12:00:00", "2024-01-31T08:00:00.5")
 )  # fmt: skip
-CITIES = ("Berlin", "", None, "Zürich", "São Paulo", "x\ny", 'q"uote', "back\\slash", "tab\t", "\u2028", "👩", "</b>", "\x01")
-LISTS: tuple[list[str | None] | None, ...] = ([], ["a"], ["b", "a"], ["a", None], [None], None, ["", "x"], ["z", "ä", "Z", "a"], ["a", "a"], ["\uffff", "\U00010000"])
-INT_LISTS: tuple[list[int | None] | None, ...] = ([], [1], [2, 1], [None, 3], [None], None, [1, 1, 2], [-1, 0, 1], [2147483647])
+CITIES = (
+    "Berlin",
+    "",
+    None,
+    "Zürich",
+    "São Paulo",
+    "x\ny",
+    'q"uote',
+    "back\\slash",
+    "tab\t",
+    "\u2028",
+    "👩",
+    "</b>",
+    "\x01",
+)
+LISTS: tuple[list[str | None] | None, ...] = (
+    [],
+    ["a"],
+    ["b", "a"],
+    ["a", None],
+    [None],
+    None,
+    ["", "x"],
+    ["z", "ä", "Z", "a"],
+    ["a", "a"],
+    ["\uffff", "\U00010000"],
+)
+INT_LISTS: tuple[list[int | None] | None, ...] = (
+    [],
+    [1],
+    [2, 1],
+    [None, 3],
+    [None],
+    None,
+    [1, 1, 2],
+    [-1, 0, 1],
+    [2147483647],
+)
 
 SCHEMA = pa.schema(
     [
@@ -82,8 +167,21 @@ def adversarial_rows(seed: int = 2, rows: int = ROWS) -> pa.Table:
             values[place] = value
         return values
 
-    near = [instant + timedelta(microseconds=chance.choice((0, 1, -1, 86_400_000_000, 59_999_999))) for instant in INSTANTS[:14]]
-    structs = [None if chance.random() < 0.1 else {"city": chance.choice(CITIES), "no": chance.choice((None, 1, -5)), "at": chance.choice((*INSTANTS, None)), "x": chance.choice((*PRICES, None))} for _ in range(rows)]
+    near = [
+        instant + timedelta(microseconds=chance.choice((0, 1, -1, 86_400_000_000, 59_999_999)))
+        for instant in INSTANTS[:14]
+    ]
+    structs = [
+        None
+        if chance.random() < 0.1
+        else {
+            "city": chance.choice(CITIES),
+            "no": chance.choice((None, 1, -5)),
+            "at": chance.choice((*INSTANTS, None)),
+            "x": chance.choice((*PRICES, None)),
+        }
+        for _ in range(rows)
+    ]
     columns = {
         "id": list(range(rows)), "g": [chance.choice((0, 1, 2, 3, None)) for _ in range(rows)], "s": column(WORDS), "s2": column(WORDS), "n": column(NUMBERS_AS_TEXT),
         "tt": column(TIMES_AS_TEXT), "i": column(INTS), "k": column(SMALL), "b": column(BIGINTS), "q": column(SMALL), "p": column(PRICES),

@@ -106,7 +106,10 @@ def comparable(column: pa.ChunkedArray | pa.Array) -> list[Any]:
         ]
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         values = iter(comparable(array.flatten()))
-        return [None if size is None else tuple(next(values) for _ in range(size)) for size in array.value_lengths().to_pylist()]
+        return [
+            None if size is None else tuple(next(values) for _ in range(size))
+            for size in array.value_lengths().to_pylist()
+        ]
     return [_plain(value) for value in array.to_pylist()]
 
 
@@ -128,5 +131,7 @@ def _plain(value: Any) -> Any:
 def _first_difference(one: object, other: object) -> str:
     if isinstance(one, dict) and isinstance(other, dict):
         rows = [key for key in one.keys() | other.keys() if one.get(key, "no row") != other.get(key, "no row")]
-        return f"{len(rows)} rows, such as {rows[0]}: {one.get(rows[0], 'no row')!r} and {other.get(rows[0], 'no row')!r}"
+        return (
+            f"{len(rows)} rows, such as {rows[0]}: {one.get(rows[0], 'no row')!r} and {other.get(rows[0], 'no row')!r}"
+        )
     return f"{str(one)[:300]} and {str(other)[:300]}"

@@ -91,7 +91,9 @@ def differences(from_spark: dict[str, Answer], from_duckdb: dict[str, Answer]) -
             refusing = dict(expressions.STRICTER)[entry]
             refused = (answer.failure is not None, from_spark[entry].failure is not None)
             if refused != (refusing == "embedded", refusing == "spark"):
-                found.append(f"{entry}: {refusing} alone should refuse it; {answer.failure}; {from_spark[entry].failure}")
+                found.append(
+                    f"{entry}: {refusing} alone should refuse it; {answer.failure}; {from_spark[entry].failure}"
+                )
         elif entry in FAILING and answer.failure is None:
             found.append(f"{entry}: should fail")
         elif difference := from_spark[entry].differs(answer):
@@ -105,7 +107,11 @@ def test_the_corpus_is_in_the_language() -> None:
 
 
 def test_engines_answer_alike(from_spark: dict[str, Answer], duck: duckdb.DuckDBPyConnection) -> None:
-    failed = [entry for entry, answer in from_spark.items() if answer.failure and entry not in FAILING and entry not in ONE_SIDED]
+    failed = [
+        entry
+        for entry, answer in from_spark.items()
+        if answer.failure and entry not in FAILING and entry not in ONE_SIDED
+    ]
     assert not failed, "the corpus says that these yield rows, and Spark fails on them"
     answered = [entry for entry in FAILING if from_spark[entry].failure is None]
     assert not answered, "the corpus says that these fail, and Spark answers"
@@ -114,7 +120,9 @@ def test_engines_answer_alike(from_spark: dict[str, Answer], duck: duckdb.DuckDB
 
 
 @pytest.mark.parametrize("missing", CORRECTIONS, ids=lambda correction: correction.name)
-def test_every_correction_is_needed(missing: Correction, from_spark: dict[str, Answer], duck: duckdb.DuckDBPyConnection) -> None:
+def test_every_correction_is_needed(
+    missing: Correction, from_spark: dict[str, Answer], duck: duckdb.DuckDBPyConnection
+) -> None:
     others = tuple(correction for correction in CORRECTIONS if correction is not missing)
 
     def translate(query: str) -> str:
@@ -122,14 +130,18 @@ def test_every_correction_is_needed(missing: Correction, from_spark: dict[str, A
 
     touched = {entry: query for entry, query in ALL.items() if translate(query) != to_duckdb(query)}
     answers = ask(running(duck, translate), touched)
-    assert differences(from_spark, answers), "without this correction nothing differs: the corpus lacks a case, or the correction is idle"
+    assert differences(from_spark, answers), (
+        "without this correction nothing differs: the corpus lacks a case, or the correction is idle"
+    )
 
 
 def test_case_of_every_letter(duck: duckdb.DuckDBPyConnection, spark: SparkSession, tmp_path: Path) -> None:
     """lower() and upper() of every code point that has another case anywhere, alone and after a letter."""
     every = [chr(point) for point in range(1, 0x110000) if not 0xD800 <= point < 0xE000]
     listed = {*LOWER_ONE[0], *LOWER_ONE[1], *UPPER_ONE[0], *UPPER_ONE[1], *LOWER_MANY, *UPPER_MANY}
-    letters = pa.table({"c": [letter for letter in every if letter.lower() != letter or letter.upper() != letter or letter in listed]})
+    letters = pa.table(
+        {"c": [letter for letter in every if letter.lower() != letter or letter.upper() != letter or letter in listed]}
+    )
     assert letters.num_rows > 2500
     pq.write_table(letters, tmp_path / "letters.parquet")
     query = "SELECT lower(c) AS a, upper(c) AS b, lower(concat('a', c)) AS d, upper(concat('a', c)) AS e, length(c) AS n FROM letters"

@@ -45,7 +45,9 @@ def once(node: exp.Expr, use: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
         return use(node)
     value = exp.to_identifier("c360_value")
     bound = exp.Lambda(this=use(exp.column("c360_value")), expressions=[value])
-    return exp.Bracket(this=call("list_transform", exp.Array(expressions=[node]), bound), expressions=[exp.Literal.number(1)], offset=1)
+    return exp.Bracket(
+        this=call("list_transform", exp.Array(expressions=[node]), bound), expressions=[exp.Literal.number(1)], offset=1
+    )
 
 
 def calling(name: str) -> Rewrite:

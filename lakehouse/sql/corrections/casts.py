@@ -47,7 +47,9 @@ def _cast(node: exp.Expr) -> exp.Expr:
         return once(node.this, lambda value: call("c360_text", value))
     if node.to.is_type(exp.DType.DECIMAL):
         return once(node.this, lambda value: _to_decimal(value, node, trying=trying))
-    return once(node.this, lambda value: _tried(value, call(f"c360_try_{_TARGETS[node.to.this]}", value.copy()), trying=trying))
+    return once(
+        node.this, lambda value: _tried(value, call(f"c360_try_{_TARGETS[node.to.this]}", value.copy()), trying=trying)
+    )
 
 
 def _is_plain(node: exp.Cast, kind: Kind | None) -> bool:
@@ -112,8 +114,14 @@ _INSTANT = (
 )
 _TRIED = (
     macro("c360_or(text, otherwise)", "CASE WHEN text = '' THEN otherwise ELSE text END"),
-    macro("c360_offset(v)", "CAST(c360_or(v.zh, '0') AS BIGINT) * 3600 + CAST(c360_or(v.zm, '0') AS BIGINT) * 60 + CAST(c360_or(v.zs, '0') AS BIGINT)"),
-    macro("c360_day(v)", "CASE WHEN v.y <> '' THEN TRY(make_date(CAST(v.y AS INTEGER), CAST(c360_or(v.m, '1') AS INTEGER), CAST(c360_or(v.d, '1') AS INTEGER))) END"),
+    macro(
+        "c360_offset(v)",
+        "CAST(c360_or(v.zh, '0') AS BIGINT) * 3600 + CAST(c360_or(v.zm, '0') AS BIGINT) * 60 + CAST(c360_or(v.zs, '0') AS BIGINT)",
+    ),
+    macro(
+        "c360_day(v)",
+        "CASE WHEN v.y <> '' THEN TRY(make_date(CAST(v.y AS INTEGER), CAST(c360_or(v.m, '1') AS INTEGER), CAST(c360_or(v.d, '1') AS INTEGER))) END",
+    ),
     macro(
         "c360_instant_of(v)",
         "CASE WHEN v.y = '' OR CAST(c360_or(v.h, '0') AS INTEGER) > 23 OR CAST(c360_or(v.mi, '0') AS INTEGER) > 59 OR CAST(c360_or(v.s, '0') AS INTEGER) > 59"
@@ -132,7 +140,10 @@ _TRIED = (
     macro("c360_try_boolean(x)", _BOOLEAN),
     macro("c360_try_date(x)", _DATE),
     macro("c360_try_timestamp(x)", _INSTANT),
-    macro("c360_ascii_digits(x)", f"CASE WHEN regexp_matches(x, '[^\\x00-\\x7F]') THEN translate(x, '{_DIGITS}', '{_AS_ASCII}') ELSE x END"),
+    macro(
+        "c360_ascii_digits(x)",
+        f"CASE WHEN regexp_matches(x, '[^\\x00-\\x7F]') THEN translate(x, '{_DIGITS}', '{_AS_ASCII}') ELSE x END",
+    ),
     macro(
         "c360_plain(v)",
         "v.sign || left(repeat('0', CAST(v.e AS INTEGER)) || v.whole, length(v.whole)) || '.'"
@@ -146,7 +157,10 @@ _TRIED = (
     ),
     macro("c360_number_text(x)", f"c360_number_of(c360_ascii_digits({_TRIMMED}))"),
     macro("c360_is_text_or_double(x)", "typeof(x) IN ('VARCHAR', 'DOUBLE')"),
-    macro("c360_strict(x, y)", f"CASE WHEN {fails('x IS NOT NULL AND y IS NULL', 'a value is not of the type it is cast to; use try_cast')} THEN NULL ELSE y END"),
+    macro(
+        "c360_strict(x, y)",
+        f"CASE WHEN {fails('x IS NOT NULL AND y IS NULL', 'a value is not of the type it is cast to; use try_cast')} THEN NULL ELSE y END",
+    ),
 )
 
 CORRECTIONS = (
@@ -159,7 +173,11 @@ CORRECTIONS = (
 )
 
 MACROS = (
-    guard("c360_not_double(x)", "typeof(x) = 'DOUBLE'", "a DOUBLE has other texts on each engine: cast it to DECIMAL first"),
+    guard(
+        "c360_not_double(x)",
+        "typeof(x) = 'DOUBLE'",
+        "a DOUBLE has other texts on each engine: cast it to DECIMAL first",
+    ),
     macro(
         "c360_text(x)",
         "CASE WHEN typeof(x) = 'TIMESTAMP WITH TIME ZONE' THEN regexp_replace(CAST(x AS VARCHAR), '\\+00$', '') ELSE CAST(c360_not_double(x) AS VARCHAR) END",

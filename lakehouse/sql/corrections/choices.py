@@ -20,7 +20,9 @@ def _operands(node: exp.Expr) -> list[exp.Expr]:
 
 
 def _results(node: exp.Expr) -> list[exp.Expr]:
-    results = [branch.args["true"] for branch in node.args["ifs"]] if isinstance(node, exp.Case) else [node.args["true"]]
+    results = (
+        [branch.args["true"] for branch in node.args["ifs"]] if isinstance(node, exp.Case) else [node.args["true"]]
+    )
     default = node.args.get("default") or node.args.get("false")
     return [*results, default] if default is not None else results
 
@@ -49,11 +51,17 @@ CORRECTIONS = (
         "one_type",
         "where a text meets another value, DuckDB makes both texts or reads the text by rules of its own",
         {
-            **dict.fromkeys((*_COMPARISONS, exp.Coalesce, exp.Nullif, exp.Greatest, exp.Least), _of_one_type(_operands)),
+            **dict.fromkeys(
+                (*_COMPARISONS, exp.Coalesce, exp.Nullif, exp.Greatest, exp.Least), _of_one_type(_operands)
+            ),
             **dict.fromkeys((exp.Case, exp.If), _of_one_type(_results)),
         },
         macros=(
-            guard("c360_is_text(x)", "typeof(x) NOT IN ('VARCHAR', '\"NULL\"')", "values of different types meet: cast one of them"),
+            guard(
+                "c360_is_text(x)",
+                "typeof(x) NOT IN ('VARCHAR', '\"NULL\"')",
+                "values of different types meet: cast one of them",
+            ),
             guard("c360_is_no_text(x)", "typeof(x) = 'VARCHAR'", "values of different types meet: cast one of them"),
         ),
     ),

@@ -19,7 +19,11 @@ def _sorted(node: exp.Expr) -> exp.Expr:
 
 
 def _comparable(node: exp.Expr) -> exp.Expr:
-    if isinstance(node.this, exp.Column) and isinstance(node.parent, exp.Window | exp.Order | exp.Filter | exp.Select | exp.Alias) and not _orders_result(node):
+    if (
+        isinstance(node.this, exp.Column)
+        and isinstance(node.parent, exp.Window | exp.Order | exp.Filter | exp.Select | exp.Alias)
+        and not _orders_result(node)
+    ):
         node.set("this", call("c360_comparable", node.this))
     return node
 
@@ -35,7 +39,11 @@ CORRECTIONS = (
         "members that are NULL come first in Spark, last in DuckDB",
         {exp.ArraySort: _sorted},
         macros=(
-            guard("c360_flat(x)", "starts_with(typeof(x), 'STRUCT') OR ends_with(typeof(x), '][]') OR ends_with(typeof(x), ')[]') AND NOT starts_with(typeof(x), 'DECIMAL')", "array_sort of structs: write array_sort(collect_list(named_struct(...)))"),
+            guard(
+                "c360_flat(x)",
+                "starts_with(typeof(x), 'STRUCT') OR ends_with(typeof(x), '][]') OR ends_with(typeof(x), ')[]') AND NOT starts_with(typeof(x), 'DECIMAL')",
+                "array_sort of structs: write array_sort(collect_list(named_struct(...)))",
+            ),
             macro("c360_sorted(x)", "list_sort(c360_flat(x), 'ASC', 'NULLS LAST')"),
         ),
     ),
@@ -43,7 +51,13 @@ CORRECTIONS = (
         "order",
         "members that are NULL come first in Spark, last in DuckDB",
         {exp.Ordered: _comparable, exp.Max: _comparable, exp.Min: _comparable},
-        macros=(guard("c360_comparable(x)", "starts_with(typeof(x), 'STRUCT') OR ends_with(typeof(x), '[]')", "structs and arrays have no order here: order by their members"),),
+        macros=(
+            guard(
+                "c360_comparable(x)",
+                "starts_with(typeof(x), 'STRUCT') OR ends_with(typeof(x), '[]')",
+                "structs and arrays have no order here: order by their members",
+            ),
+        ),
     ),
     Correction("size", "DuckDB calls it len", {exp.ArraySize: calling("len")}, functions={"size": calling("len")}),
     Correction(
@@ -61,6 +75,11 @@ CORRECTIONS = (
         "array_join",
         "an array without values is the empty text in Spark",
         {exp.ArrayToString: lambda node: call("c360_join", node.this, node.expression)},
-        macros=(macro("c360_join(a, s)", "CASE WHEN a IS NOT NULL AND s IS NOT NULL THEN coalesce(array_to_string(a, s), '') END"),),
+        macros=(
+            macro(
+                "c360_join(a, s)",
+                "CASE WHEN a IS NOT NULL AND s IS NOT NULL THEN coalesce(array_to_string(a, s), '') END",
+            ),
+        ),
     ),
 )

@@ -40,7 +40,9 @@ def _widened(node: exp.Expr) -> exp.Expr:
         node.set("this", _widened(node.this))
         node.set("expression", _widened(node.expression))
         return node
-    return exp.Paren(this=exp.Mul(this=exp.Paren(this=node), expression=exp.cast(exp.Literal.number(1), "DECIMAL(19, 0)")))
+    return exp.Paren(
+        this=exp.Mul(this=exp.Paren(this=node), expression=exp.cast(exp.Literal.number(1), "DECIMAL(19, 0)"))
+    )
 
 
 def _factors(node: exp.Expr) -> list[exp.Expr]:
@@ -83,16 +85,28 @@ def around(name: str, kind: type[exp.Expr]) -> dict[type[exp.Expr], Rewrite]:
 def _try_divide(node: exp.Expr) -> exp.Expr:
     above, below = node.meta[TYPES]
     if above is None or below is None:
-        return exp.Case(ifs=[exp.If(this=exp.NEQ(this=node.expression.copy(), expression=exp.Literal.number(0)), true=exp.Div(this=node.this, expression=node.expression))])
+        return exp.Case(
+            ifs=[
+                exp.If(
+                    this=exp.NEQ(this=node.expression.copy(), expression=exp.Literal.number(0)),
+                    true=exp.Div(this=node.this, expression=node.expression),
+                )
+            ]
+        )
     return _exact_quotient(node.this, above[1], node.expression, below[1], quotient_type(above, below))
 
 
-def _exact_quotient(above: exp.Expr, above_scale: int, below: exp.Expr, below_scale: int, result: tuple[int, int]) -> exp.Expr:
+def _exact_quotient(
+    above: exp.Expr, above_scale: int, below: exp.Expr, below_scale: int, result: tuple[int, int]
+) -> exp.Expr:
     precision, scale = result
     shift = scale - above_scale + below_scale
     first, second, places = (exp.Literal.number(number) for number in (shift // 2, shift - shift // 2, scale))
     quotient = call("c360_quotient", call("c360_unscaled", above), call("c360_unscaled", below), first, second)
-    return exp.TryCast(this=once(quotient, lambda digits: call("c360_scaled", digits, places)), to=exp.DataType.build(f"DECIMAL({precision}, {scale})"))
+    return exp.TryCast(
+        this=once(quotient, lambda digits: call("c360_scaled", digits, places)),
+        to=exp.DataType.build(f"DECIMAL({precision}, {scale})"),
+    )
 
 
 def _average(node: exp.Expr) -> exp.Expr:
@@ -148,13 +162,20 @@ CORRECTIONS = (
         "a sum of integers is BIGINT in Spark, HUGEINT in DuckDB; DuckDB lets a DECIMAL sum pass 38 digits; a sum of DOUBLEs depends on the order",
         around("c360_sum", exp.Sum),
         macros=(
-            guard("c360_no_double(x)", "typeof(x) = 'DOUBLE'", "a sum of DOUBLEs depends on the order of rows: cast to DECIMAL first"),
+            guard(
+                "c360_no_double(x)",
+                "typeof(x) = 'DOUBLE'",
+                "a sum of DOUBLEs depends on the order of rows: cast to DECIMAL first",
+            ),
             macro(
                 "c360_passed(x)",
                 "typeof(x) = 'HUGEINT' AND x IS NOT NULL AND TRY_CAST(CAST(x AS VARCHAR) AS BIGINT) IS NULL OR starts_with(typeof(x), 'DECIMAL(38,')"
                 " AND length(ltrim(replace(CAST(x AS VARCHAR), '.', ''), '-0')) > 38",
             ),
-            macro("c360_sum(x)", f"CASE WHEN {fails('c360_passed(x)', 'a sum is too large for its type')} THEN NULL ELSE c360_no_double(x) END"),
+            macro(
+                "c360_sum(x)",
+                f"CASE WHEN {fails('c360_passed(x)', 'a sum is too large for its type')} THEN NULL ELSE c360_no_double(x) END",
+            ),
         ),
     ),
     Correction(
@@ -171,15 +192,25 @@ CORRECTIONS = (
         "round",
         "Spark rounds a DOUBLE by its decimal text, DuckDB by arithmetic",
         {exp.Round: _round},
-
     ),
     Correction(
         "floor_and_ceil",
         "of a DOUBLE, BIGINT in Spark (and its bounds beyond it), DOUBLE in DuckDB",
         {exp.Floor: _whole, exp.Ceil: _whole},
-        macros=(guard("c360_decimal(x)", "NOT starts_with(typeof(x), 'DECIMAL(')", "floor and ceil are of DECIMALs here: cast first"),),
+        macros=(
+            guard(
+                "c360_decimal(x)",
+                "NOT starts_with(typeof(x), 'DECIMAL(')",
+                "floor and ceil are of DECIMALs here: cast first",
+            ),
+        ),
     ),
-    Correction("isnan", "false for NULL in Spark", {exp.IsNan: calling("c360_isnan")}, macros=(macro("c360_isnan(x)", "coalesce(isnan(x), false)"),)),
+    Correction(
+        "isnan",
+        "false for NULL in Spark",
+        {exp.IsNan: calling("c360_isnan")},
+        macros=(macro("c360_isnan(x)", "coalesce(isnan(x), false)"),),
+    ),
 )
 
 _STEP = "{{'q': {v}.q * c360_power({n}) + {v}.r * c360_power({n}) // v.d, 'r': {v}.r * c360_power({n}) % v.d}}"

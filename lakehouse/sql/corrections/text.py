@@ -94,16 +94,27 @@ CORRECTIONS = (
             ),
         ),
     ),
-    Correction("left_right", "a negative length is empty in Spark, counts from the other end in DuckDB", {exp.Left: _end("left"), exp.Right: _end("right")}, macros=(macro("c360_length(n)", "CASE WHEN n < 0 THEN 0 ELSE n END"),)),
+    Correction(
+        "left_right",
+        "a negative length is empty in Spark, counts from the other end in DuckDB",
+        {exp.Left: _end("left"), exp.Right: _end("right")},
+        macros=(macro("c360_length(n)", "CASE WHEN n < 0 THEN 0 ELSE n END"),),
+    ),
     Correction("like_escape", "a backslash escapes in Spark's LIKE", {exp.Like: _like}),
     Correction(
         "text_of",
         "Spark writes an instant without its zone",
         {exp.Concat: _texts, exp.ConcatWs: _texts, exp.DPipe: _pipe},
     ),
-    Correction("regex_match", "Java's . and \\s match other characters than RE2's", {exp.RegexpLike: _pattern, exp.RegexpSplit: _pattern}),
+    Correction(
+        "regex_match",
+        "Java's . and \\s match other characters than RE2's",
+        {exp.RegexpLike: _pattern, exp.RegexpSplit: _pattern},
+    ),
     Correction("regex_replace", "groups are $1 in Spark, \\1 in DuckDB", {exp.RegexpReplace: _replace}),
-    Correction("regex_extract", "the group is 1 unless said otherwise in Spark, 0 in DuckDB", {exp.RegexpExtract: _extract}),
+    Correction(
+        "regex_extract", "the group is 1 unless said otherwise in Spark, 0 in DuckDB", {exp.RegexpExtract: _extract}
+    ),
     Correction(
         "lower",
         "Java maps some letters to several",

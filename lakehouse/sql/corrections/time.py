@@ -6,8 +6,25 @@ from sqlglot import exp
 
 from lakehouse.sql.corrections.base import Correction, Rewrite, call, calling, guard, macro
 
-_MICROSECONDS = {"MICROSECOND": 1, "MILLISECOND": 1000, "SECOND": 10**6, "MINUTE": 60 * 10**6, "HOUR": 3600 * 10**6, "DAY": 86400 * 10**6, "WEEK": 7 * 86400 * 10**6}
-_DATE_UNITS = {"YEAR": "year", "YYYY": "year", "YY": "year", "QUARTER": "quarter", "MONTH": "month", "MM": "month", "MON": "month", "WEEK": "week"}
+_MICROSECONDS = {
+    "MICROSECOND": 1,
+    "MILLISECOND": 1000,
+    "SECOND": 10**6,
+    "MINUTE": 60 * 10**6,
+    "HOUR": 3600 * 10**6,
+    "DAY": 86400 * 10**6,
+    "WEEK": 7 * 86400 * 10**6,
+}
+_DATE_UNITS = {
+    "YEAR": "year",
+    "YYYY": "year",
+    "YY": "year",
+    "QUARTER": "quarter",
+    "MONTH": "month",
+    "MM": "month",
+    "MON": "month",
+    "WEEK": "week",
+}
 
 
 def _difference(node: exp.Expr) -> exp.Expr:
@@ -23,7 +40,10 @@ def _shifted(node: exp.Expr) -> exp.Expr:
 
 def _truncated_date(node: exp.Expr) -> exp.Expr:
     day, unit = node.expressions
-    return exp.Cast(this=call("date_trunc", exp.Literal.string(_DATE_UNITS[unit.name.upper()]), call("c360_date_of", day)), to=exp.DataType.build("DATE"))
+    return exp.Cast(
+        this=call("date_trunc", exp.Literal.string(_DATE_UNITS[unit.name.upper()]), call("c360_date_of", day)),
+        to=exp.DataType.build("DATE"),
+    )
 
 
 def _truncated(node: exp.Expr) -> exp.Expr:
@@ -52,7 +72,9 @@ def _between_days(node: exp.Expr) -> exp.Expr:
 
 
 def _moved(operation: type[exp.Binary]) -> Rewrite:
-    return lambda node: exp.Paren(this=operation(this=_day(node.expressions[0]), expression=exp.Paren(this=node.expressions[1])))
+    return lambda node: exp.Paren(
+        this=operation(this=_day(node.expressions[0]), expression=exp.Paren(this=node.expressions[1]))
+    )
 
 
 CORRECTIONS = (
@@ -60,13 +82,24 @@ CORRECTIONS = (
         "timestampdiff",
         "Spark counts whole units gone by, DuckDB the boundaries crossed",
         {exp.TimestampDiff: _difference},
-        macros=(macro("c360_difference(a, b, size)", "CAST((epoch_us(c360_instant(a)) - epoch_us(c360_instant(b))) // size AS BIGINT)"),),
+        macros=(
+            macro(
+                "c360_difference(a, b, size)",
+                "CAST((epoch_us(c360_instant(a)) - epoch_us(c360_instant(b))) // size AS BIGINT)",
+            ),
+        ),
     ),
     Correction(
         "interval",
         "a date moved by days stays a date in Spark and becomes an instant in DuckDB",
         {exp.Add: _shifted, exp.Sub: _shifted},
-        macros=(guard("c360_only_instant(x)", "typeof(x) <> 'TIMESTAMP WITH TIME ZONE'", "an INTERVAL moves a TIMESTAMP; for a DATE write date_add or add_months"),),
+        macros=(
+            guard(
+                "c360_only_instant(x)",
+                "typeof(x) <> 'TIMESTAMP WITH TIME ZONE'",
+                "an INTERVAL moves a TIMESTAMP; for a DATE write date_add or add_months",
+            ),
+        ),
     ),
     Correction("date_trunc", "an instant in Spark also when cut from a date", {exp.TimestampTrunc: _truncated}),
     Correction("trunc", "DuckDB has no trunc of dates", functions={"trunc": _truncated_date}),
@@ -92,17 +125,27 @@ CORRECTIONS = (
         "unix_time",
         "Spark rounds down, DuckDB towards zero or to the nearest",
         {exp.UnixSeconds: calling("c360_unix_seconds"), exp.UnixMillis: calling("c360_unix_millis")},
-        functions={name: calling(f"c360_{name}") for name in ("timestamp_seconds", "timestamp_millis", "timestamp_micros")},
+        functions={
+            name: calling(f"c360_{name}") for name in ("timestamp_seconds", "timestamp_millis", "timestamp_micros")
+        },
         macros=(
             macro("c360_unix_seconds(x)", "(epoch_us(x) - ((epoch_us(x) % 1000000) + 1000000) % 1000000) // 1000000"),
             macro("c360_unix_millis(x)", "(epoch_us(x) - ((epoch_us(x) % 1000) + 1000) % 1000) // 1000"),
             *(
                 macro(f"c360_timestamp_{unit}(x)", f"timezone('UTC', make_timestamp(x * {size}))")
-                for unit, size in (("seconds", "CAST(1000000 AS BIGINT)"), ("millis", "CAST(1000 AS BIGINT)"), ("micros", "1"))
+                for unit, size in (
+                    ("seconds", "CAST(1000000 AS BIGINT)"),
+                    ("millis", "CAST(1000 AS BIGINT)"),
+                    ("micros", "1"),
+                )
             ),
         ),
     ),
-    Correction("to_date", "DuckDB has no to_date; a text is read by try_cast only", functions={"to_date": lambda node: _day(node.expressions[0])}),
+    Correction(
+        "to_date",
+        "DuckDB has no to_date; a text is read by try_cast only",
+        functions={"to_date": lambda node: _day(node.expressions[0])},
+    ),
 )
 
 MACROS = (

@@ -41,7 +41,9 @@ class TestExpression:
     def test_columns(self) -> None:
         assert parse_expression("nullif(trim(customer_id), '') || address.city").columns == {"customer_id", "address"}
 
-    @pytest.mark.parametrize("sql", ["a, b", "a FROM t", "(SELECT 1)", "a; b", "", "a AS b FROM t", "EXISTS (SELECT 1)"])
+    @pytest.mark.parametrize(
+        "sql", ["a, b", "a FROM t", "(SELECT 1)", "a; b", "", "a AS b FROM t", "EXISTS (SELECT 1)"]
+    )
     def test_anything_but_one_expression_is_refused(self, sql: str) -> None:
         with pytest.raises(UnsupportedSql):
             parse_expression(sql)

@@ -111,7 +111,7 @@ class TestALaterDay:
 
 
 class TestAKilledLanding:
-    class Killed(Exception):  # noqa: N818 - nothing is wrong but that it stops
+    class Killed(Exception):
         pass
 
     @pytest.mark.parametrize("files", [1, 40, 105])
