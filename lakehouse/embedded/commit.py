@@ -105,6 +105,23 @@ def claim_table(path: Path, fence: Fence) -> None:
             continue  # another commit came first: look again
 
 
+def maintain_table(path: Path, fence: Fence) -> None:
+    """Fewer, larger files and a checkpoint. Raises CommitConflict.
+
+    delta-rs writes no transaction ids with this commit, which changes no row; a claim in between makes it fail all the same.
+    """
+    table = load_table(path)
+    if table is None:
+        return
+    _guard(table, fence)
+    try:
+        table.optimize.compact()
+    except CommitFailedError as conflict:
+        fence.check()
+        raise CommitConflict(f"{path.name}: another writer committed first; maintain the table again") from conflict
+    table.create_checkpoint()
+
+
 def append(path: Path, target: Dataset, rows: pa.RecordBatchReader, commit: Commit) -> Committed:
     """Add rows, streamed."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from lakehouse.dataset import Dataset
 from lakehouse.embedded import commit as delta
 from lakehouse.embedded.session import EmbeddedSession
-from lakehouse.engine import Fence, StaleFence
+from lakehouse.engine import Fence
 from lakehouse.paths import table_path
 from lakehouse.scratch import own_scratch, remove_leftovers
 
@@ -61,11 +61,4 @@ class EmbeddedEngine:
         delta.claim_table(table_path(self._lake, table), fence)
 
     def maintain(self, table: str, fence: Fence) -> None:
-        loaded = delta.load_table(table_path(self._lake, table))
-        if loaded is None:
-            return
-        fence.check()
-        if (reached := delta.fence_of(loaded)) > fence.token:
-            raise StaleFence(f"a writer with a newer lease ({reached}) has the table; this one holds {fence.token}")
-        loaded.optimize.compact()
-        loaded.create_checkpoint()
+        delta.maintain_table(table_path(self._lake, table), fence)

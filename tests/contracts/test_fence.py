@@ -23,11 +23,11 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from sqlalchemy import update
 
 from kit.db import Database
-from lakehouse.engine import FENCE_APP_ID
+from lakehouse.engine import FENCE_APP_ID, CommitConflict
 from lakehouse.models import LeaseRow
 from lakehouse.properties import FENCE_PROPERTY
 from tests.contracts import fence_writer
-from tests.fixtures.engines import CUSTOMERS
+from tests.fixtures.engines import CUSTOMERS, Lease
 from tests.lake_state import actions, batch_commits
 
 ROOT = Path(__file__).parents[2]
@@ -231,6 +231,20 @@ def test_three_writers_stopped_and_killed_at_random(database: Database, lake: Pa
     assert_fenced(table_path(lake))
     assert_rows_once(table_path(lake), mode, last)
     assert happened["taken over"]
+
+
+def test_maintenance_does_not_come_through_a_claim(database: Database, lake: Path) -> None:
+    context = fence_writer.open_context(database, lake, "writer", LONG)
+    for _ in range(3):
+        fence_writer.write_one_batch(context, "append", last=3)
+    newest = int(time.time() * 1000) + 10**6
+    claimed = Lease(newest - 1, before_check=lambda _: context.engine.claim(fence_writer.TABLE, Lease(newest)))
+    with pytest.raises(CommitConflict):
+        context.engine.maintain(fence_writer.TABLE, claimed)
+    assert not any("remove" in action for _, action in actions(table_path(lake)))
+    context.engine.maintain(fence_writer.TABLE, Lease(newest))
+    assert any("remove" in action for _, action in actions(table_path(lake)))
+    assert_rows_once(table_path(lake), "append", 3)
 
 
 def test_the_check_finds_a_stale_commit(database: Database, lake: Path) -> None:
