@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from functools import partial
 from urllib.parse import quote
 
 import uvicorn
 
 from api.compose import build
+from api.routers.health import Check
 from cli.installation import Installation
 from cli.output import out
 from kit.clock import today
+from kit.db import Database
 from kit.errors import Unavailable
 from lakehouse.query import run_query
+from workers.migrate import is_at_head
 
 Announce = Callable[[str], str]
 """From the base address to what is printed when the server answers there."""
@@ -32,7 +36,12 @@ def serve(installation: Installation, host: str | None, port: int | None, announ
     listener = _listen(host or settings.host, settings.port if port is None else port)
     base = "http://{}:{}".format(*listener.getsockname()[:2])
     message = (announce or _plain)(base)
-    config = uvicorn.Config(build(settings), access_log=False, log_level="warning", server_header=False)
+    config = uvicorn.Config(
+        build(settings, checks=[Check("schema", partial(_schema_lack, Database(settings.control_database_url)))]),
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+    )
     _Server(config, message).run(sockets=[listener])
 
 
@@ -42,6 +51,10 @@ def example_customer(installation: Installation) -> str:
     with installation.engine() as engine:
         rows = run_query(engine, installation.catalog, query, today()).rows.to_pylist()
     return quote(rows[0]["customer_id"], safe="") if rows else "unknown"
+
+
+def _schema_lack(database: Database) -> str | None:
+    return None if is_at_head(database) else "the control database is not of this release; run c360 init"
 
 
 def _plain(base: str) -> str:

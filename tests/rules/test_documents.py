@@ -21,7 +21,7 @@ def read(name: str) -> str:
 def test_the_readme_begins_with_the_two_commands() -> None:
     block = re.search(r"```\w*\n(.*?)```", read("README.md"), re.DOTALL)
     assert block is not None
-    assert [line.split("#")[0].strip() for line in block[1].strip().splitlines()] == ["make setup", "make run"]
+    assert [line.split("#")[0].strip() for line in block[1].strip().splitlines()] == ["make run", "make test"]
 
 
 def test_every_verb_of_the_makefile_is_explained() -> None:
