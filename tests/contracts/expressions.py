@@ -29,6 +29,7 @@ PER_ROW = (
     "CAST(try_divide(CAST(p AS DECIMAL(18,6)), CAST(k AS DECIMAL(10,0))) AS DECIMAL(38,10))", "CAST(round(try_divide(CAST(m AS DECIMAL(38,6)), CAST(k AS DECIMAL(19,0))), 2) AS DECIMAL(38,2))",
     "CAST(try_divide(CAST(p AS DECIMAL(18,6)), CAST(pct AS DECIMAL(9,6))) AS DECIMAL(38,6))", "CAST(try_divide(CAST(k AS DOUBLE), CAST(q AS DOUBLE)) AS DOUBLE)", "CAST(try_divide(CAST(p AS DECIMAL(18,6)), 3) AS DECIMAL(38,6))",
     "CAST(try_divide(CAST(1 AS DECIMAL(1,0)), CAST(k AS DECIMAL(10,0))) AS DECIMAL(38,6))", "CAST(try_divide(CAST(m AS DECIMAL(38,6)), CAST(p AS DECIMAL(18,6))) AS DECIMAL(38,6))",
+    "CAST(try_divide(CAST(99999999999999999999999999999999.999999 AS DECIMAL(38,6)), CAST(p AS DECIMAL(18,6))) AS DECIMAL(38,6))", "CAST(try_divide(CAST(k AS DECIMAL(3,0)), CAST(7 AS DECIMAL(1,0))) AS DECIMAL(38,6))",
     "pmod(k, 3)", "mod(k, 3)", "mod(k, -3)", "pmod(k, -3)", "pmod(b, 7)", "mod(b, 7L)", "pmod(p, 2)", "mod(p, 0.4)", "isnan(f)",
     # casts
     *(f"try_cast(n AS {kind})" for kind in ("INT", "BIGINT", "BOOLEAN", "DECIMAL(18,6)", "DECIMAL(38,0)", "DECIMAL(38,6)", "DECIMAL(5,2)", "STRING")),

@@ -97,7 +97,7 @@ _BOOLEAN = (
     " WHEN starts_with(typeof(x), 'DECIMAL(') THEN regexp_matches(CAST(x AS VARCHAR), '[1-9]') ELSE TRY_CAST(x AS BOOLEAN) END"
 )
 _DATE = (
-    f"CASE WHEN typeof(x) = 'VARCHAR' THEN c360_day(regexp_extract(CAST(x AS VARCHAR), '^{_BLANK}{_DAY}(?:[ T](?s:.*))?)?)?{_BLANK}$', ['y', 'm', 'd']))"
+    f"CASE WHEN typeof(x) = 'VARCHAR' THEN list_transform([regexp_extract(CAST(x AS VARCHAR), '^{_BLANK}{_DAY}(?:[ T](?s:.*))?)?)?{_BLANK}$', ['y', 'm', 'd'])], LAMBDA v : c360_day(v))[1]"
     " ELSE TRY_CAST(x AS DATE) END"
 )
 _CLOCK_ALONE = f"{_matches('T?[0-9]{1,2}:[0-9 :.]*.*')} OR {_matches('T[0-9]{1,2}.*')}"
@@ -110,7 +110,7 @@ _INSTANT = (
     "CASE WHEN typeof(x) <> 'VARCHAR' THEN TRY_CAST(x AS TIMESTAMPTZ)"
     f" WHEN {fails(_CLOCK_ALONE, 'a text that is a time of day alone depends on the day it is read: add the date')} THEN NULL"
     f" WHEN {fails(_NAMED_ZONE, 'a text that names a time zone has another instant on each engine: write the offset')} THEN NULL"
-    f" ELSE c360_instant_of(regexp_extract(CAST(x AS VARCHAR), '^{_BLANK}{_DAY}{_CLOCK}{_ZONE})?)?)?)?)?{_BLANK}$', {_INSTANT_FIELDS})) END"
+    f" ELSE list_transform([regexp_extract(CAST(x AS VARCHAR), '^{_BLANK}{_DAY}{_CLOCK}{_ZONE})?)?)?)?)?{_BLANK}$', {_INSTANT_FIELDS})], LAMBDA v : c360_instant_of(v))[1] END"
 )
 _TRIED = (
     macro("c360_or(text, otherwise)", "CASE WHEN text = '' THEN otherwise ELSE text END"),

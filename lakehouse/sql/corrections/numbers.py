@@ -101,11 +101,13 @@ def _exact_quotient(
 ) -> exp.Expr:
     precision, scale = result
     shift = scale - above_scale + below_scale
-    first, second, places = (exp.Literal.number(number) for number in (shift // 2, shift - shift // 2, scale))
-    quotient = call("c360_quotient", call("c360_unscaled", above), call("c360_unscaled", below), first, second)
+    operands = (call("c360_unscaled", above), call("c360_unscaled", below))
+    steps = [exp.Literal.number(places) for places in (shift // 2, shift - shift // 2)] if shift else []
+    quotient = call("c360_quotient" if shift else "c360_whole_quotient", *operands, *steps)
+    unit = exp.cast(exp.Literal.string(f"1e-{scale}"), f"DECIMAL(38, {scale})")
+    digits = exp.TryCast(this=quotient, to=exp.DataType.build("DECIMAL(38, 0)"))
     return exp.TryCast(
-        this=once(quotient, lambda digits: call("c360_scaled", digits, places)),
-        to=exp.DataType.build(f"DECIMAL({precision}, {scale})"),
+        this=exp.Mul(this=digits, expression=unit), to=exp.DataType.build(f"DECIMAL({precision}, {scale})")
     )
 
 
@@ -214,22 +216,23 @@ CORRECTIONS = (
 )
 
 _STEP = "{{'q': {v}.q * c360_power({n}) + {v}.r * c360_power({n}) // v.d, 'r': {v}.r * c360_power({n}) % v.d}}"
+_ROUNDED = "(z.q + CASE WHEN z.r >= v.d - z.r THEN 1 ELSE 0 END) * v.sign"
+_OPERANDS = "list_transform([{'a': a, 'b': b}], LAMBDA o : {'n': abs(o.a), 'd': abs(o.b), 'sign': CASE WHEN (o.a < 0) <> (o.b < 0) THEN -1 ELSE 1 END})"
 MACROS = (
     guard("c360_exact(x)", "typeof(x) = 'DOUBLE'", "the engines round a DOUBLE differently: cast it to DECIMAL first"),
     macro("c360_unscaled(x)", "CAST(replace(CAST(x AS VARCHAR), '.', '') AS HUGEINT)"),
     macro("c360_power(n)", "CAST('1' || repeat('0', n) AS HUGEINT)"),
     macro(
-        "c360_quotient(a, b, first, second)",
-        "list_transform(list_transform([{'a': a, 'b': b}], LAMBDA o : {'n': abs(o.a), 'd': abs(o.b), 'negative': (o.a < 0) <> (o.b < 0)}), LAMBDA v : CASE WHEN v.d <> 0 AND v.n IS NOT NULL THEN"
-        " list_transform([{'q': v.n // v.d, 'r': v.n % v.d}], LAMBDA u :"
-        f" list_transform([{_STEP.format(v='u', n='first')}], LAMBDA w :"
-        f" list_transform([{_STEP.format(v='w', n='second')}], LAMBDA z :"
-        " CASE WHEN v.negative THEN '-' ELSE '' END || CAST(z.q + CASE WHEN z.r >= v.d - z.r THEN 1 ELSE 0 END AS VARCHAR))[1])[1])[1] END)[1]",
+        "c360_whole_quotient(a, b)",
+        f"list_transform({_OPERANDS}, LAMBDA v : CASE WHEN v.d <> 0 AND v.n IS NOT NULL THEN"
+        f" list_transform([{{'q': v.n // v.d, 'r': v.n % v.d}}], LAMBDA z : {_ROUNDED})[1] END)[1]",
     ),
     macro(
-        "c360_scaled(digits, scale)",
-        "CASE WHEN scale = 0 THEN digits ELSE CASE WHEN starts_with(digits, '-') THEN '-' ELSE '' END || regexp_replace("
-        "lpad(ltrim(digits, '-'), CAST(greatest(scale + 1, length(ltrim(digits, '-'))) AS INTEGER), '0'), '(.{' || scale || '})$', '.\\1') END",
+        "c360_quotient(a, b, first, second)",
+        f"list_transform({_OPERANDS}, LAMBDA v : TRY(CASE WHEN v.d <> 0 AND v.n IS NOT NULL THEN"
+        " list_transform([{'q': v.n // v.d, 'r': v.n % v.d}], LAMBDA u :"
+        f" list_transform([{_STEP.format(v='u', n='first')}], LAMBDA w :"
+        f" list_transform([{_STEP.format(v='w', n='second')}], LAMBDA z : {_ROUNDED})[1])[1])[1] END))[1]",
     ),
 )
-"""The last ones: long division over 128-bit integers, rounded half-up: operands as whole numbers of their last place, the result as digits."""
+"""The last ones: long division over 128-bit integers, half-up; operands and result as whole numbers of their last place."""
