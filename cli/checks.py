@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from kit.errors import C360Error
 from lakehouse.checkpoints import Checkpoints
 from lakehouse.dataset import Recorded
+from lakehouse.online.lmdb_store import LmdbStore
 from workers.migrate import is_at_head
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _tables(installation: Installation) -> list[Finding]:
             last = checkpoints.last(dataset.name)
             if version is None:
                 missing = last is not None and last.target_version is not None and last.target_version >= 0
-                detail = "has vanished; run the pipeline with --full-refresh" if missing else "not built yet"
+                detail = "has vanished; the next run builds it anew" if missing else "not built yet"
                 findings.append(Finding(dataset.name, ok=not missing, detail=detail))
             elif (left := checkpoints.planned(dataset.name)) is not None:
                 findings.append(
@@ -93,7 +94,8 @@ def _files(installation: Installation) -> Finding:
 
 def _online(installation: Installation) -> Finding:
     served = [dataset for dataset in installation.catalog if dataset.serving is not None]
-    with installation.engine() as engine, installation.store() as store:
+    settings = installation.settings
+    with installation.engine() as engine, LmdbStore(settings.online, settings.online_map_mb, readonly=True) as store:
         for dataset in served:
             assert dataset.serving is not None  # noqa: S101 - filtered above
             header = store.header(dataset.serving.path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -14,6 +14,9 @@ from lakehouse.engine import Restriction, Session
 from lakehouse.online.encode import ProfileEncoder
 from lakehouse.online.store import Applied, Header, OnlineStore, ProfileSegments
 from pipelines.flows.context import FlowContext
+
+_NO_VERSION = -1
+"""Version of a view whose table is no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,15 @@ def publish(context: FlowContext, dataset: Dataset, store: OnlineStore) -> Publi
     return PublishResult(encoder.view, version, applied.written, applied.deleted, applied.unchanged)
 
 
+def disown(dataset: Dataset, store: OnlineStore) -> None:
+    """The table has vanished: the next publication writes the view whole, whatever version it finds. Until then the profiles
+    stay as they are."""
+    view = ProfileEncoder(dataset).view
+    current = store.header(view)
+    if current is not None and current.version != _NO_VERSION:
+        store.apply(view, (), (), replace(current, version=_NO_VERSION), after=current.version)
+
+
 def _apply(
     context: FlowContext,
     session: Session,
@@ -55,7 +67,8 @@ def _apply(
     header: Header,
 ) -> Applied:
     after = None if current is None else current.version
-    if current is None or dict(current.fields) != dict(encoder.fields) or current.version > header.version:
+    unknown = current is None or current.version == _NO_VERSION or current.version > header.version
+    if current is None or unknown or dict(current.fields) != dict(encoder.fields):
         return store.replace(
             encoder.view, _all_profiles(context, session, dataset, encoder, header), header, after=after
         )

@@ -13,7 +13,7 @@ from pipelines.flows.context import FlowContext, FlowResult
 from pipelines.flows.derive import run_derived
 from pipelines.flows.ingest import run_auto_loader
 from pipelines.flows.seed import run_seed
-from pipelines.publish import PublishResult, publish
+from pipelines.publish import PublishResult, disown, publish
 
 PIPELINES = {"daily": "Everything: landing files to gold tables and the online store."}
 """Pipelines by name."""
@@ -52,6 +52,9 @@ def run_pipeline(name: str, context: FlowContext, store: OnlineStore) -> Pipelin
     """Bring every dataset up to its inputs. Safe to repeat: what is up to date costs a look at its inputs' versions."""
     check_pipeline(name)
     result = PipelineResult()
+    for dataset in context.catalog:
+        if dataset.serving is not None and context.engine.version(dataset.name) is None:
+            disown(dataset, store)
     for dataset in context.catalog:
         run = _flow_of(dataset)
         if run is None:

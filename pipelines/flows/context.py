@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from lakehouse.catalog import Catalog
 from lakehouse.checkpoints import Checkpoints
+from lakehouse.dataset import Dataset
 from lakehouse.engine import Commit, CommitConflict, Engine
 from lakehouse.lease import Lease, Leases
 
@@ -51,6 +52,17 @@ class FlowContext:
             if lease.taken_over:
                 self.engine.claim(table, lease)
             yield lease
+
+    def begin_anew(self, dataset: Dataset, lease: Lease) -> None:
+        """The table has vanished: forget what its flow has done, and what was built upon it by all that read it. Versions of
+        the table that is built next must not be taken for those that others have seen."""
+        stale = {dataset.name}
+        for reader in self.catalog:  # in order, so that readers of readers are found
+            if reader.name not in stale and not stale.isdisjoint(self.catalog.inputs(reader)):
+                stale.add(reader.name)
+                with self.writing(reader.name) as held:
+                    self.checkpoints.reset(reader.name, lease=held)
+        self.checkpoints.reset(dataset.name, lease=lease)
 
     def commit(self, flow: str, batch: int, lease: Lease) -> Commit:
         """Identity of a commit of this run."""

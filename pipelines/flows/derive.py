@@ -33,6 +33,8 @@ def run_derived(context: FlowContext, dataset: Dataset) -> FlowResult:
     result = FlowResult(dataset.name)
     with context.writing(dataset.name) as lease:
         result.version_before = context.engine.version(dataset.name)
+        if result.version_before is None and context.checkpoints.last(dataset.name) is not None:
+            context.begin_anew(dataset, lease)
         if (left := context.checkpoints.planned(dataset.name)) is not None:
             _finish(context, dataset, left, lease, result)
         if (batch := _plan(context, dataset, lease, refresh=context.full_refresh)) is not None:

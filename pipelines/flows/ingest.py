@@ -32,7 +32,9 @@ def run_auto_loader(context: FlowContext, dataset: Dataset) -> FlowResult:
     result = FlowResult(dataset.name)
     with context.writing(dataset.name) as lease:
         result.version_before = context.engine.version(dataset.name)
-        if context.engine.version(dataset.name) is None:
+        if result.version_before is None:
+            if context.checkpoints.last(dataset.name) is not None:
+                context.begin_anew(dataset, lease)
             context.engine.create(dataset, lease)
         if (left := context.checkpoints.planned(dataset.name)) is not None:
             _ingest(context, dataset, left, lease, result)

@@ -32,11 +32,13 @@ def choose_scope(context: FlowContext, session: Session, dataset: Dataset, batch
     """The touched keys where the last batch can be built upon, else the whole table.
 
     Everything is computed anew when the table or its last batch is missing, at a full refresh, when the declaration or an
-    ``as_of`` that the query uses has changed, and when an input without a key has.
+    ``as_of`` that the query uses has changed, when an input without a key has, and when an input has gone back in time.
     """
     last = context.checkpoints.last(dataset.name)
     rebuild = current is None or last is None or context.full_refresh or last.definition != batch.definition
     if rebuild or last is None or ("as_of" in statement_of(dataset).parameters and last.as_of != batch.as_of):
+        return _whole(context, batch)
+    if any(version < last.inputs.get(name, -1) for name, version in batch.inputs.items()):
         return _whole(context, batch)
     changed = {name: version for name, version in batch.inputs.items() if last.inputs.get(name) != version}
     keys = {name: input_keys(dataset, context.catalog.get(name)) for name in changed}

@@ -12,6 +12,8 @@ def run_seed(context: FlowContext, dataset: Dataset) -> FlowResult:
     result = FlowResult(dataset.name)
     with context.writing(dataset.name) as lease:
         result.version_before = result.version_after = context.engine.version(dataset.name)
+        if result.version_before is None and context.checkpoints.last(dataset.name) is not None:
+            context.begin_anew(dataset, lease)
         batch = context.checkpoints.planned(dataset.name)
         if batch is None:
             last = context.checkpoints.last(dataset.name)
