@@ -247,6 +247,18 @@ def test_maintenance_does_not_come_through_a_claim(database: Database, lake: Pat
     assert_rows_once(table_path(lake), "append", 3)
 
 
+def test_a_commit_of_another_tool_in_between_is_a_conflict(database: Database, lake: Path) -> None:
+    """It carries no fence that delta-rs could find in conflict with ours: that it is not retried makes it one."""
+    context = fence_writer.open_context(database, lake, "writer", LONG)
+    fence_writer.write_one_batch(context, "append", last=1)
+    rows = DeltaTable(table_path(lake)).to_pyarrow_table()
+    token = int(time.time() * 1000) + 10**6
+    overtaken = Lease(token, before_check=lambda _: write_deltalake(table_path(lake), rows, mode="append"))
+    with context.engine.session(fence_writer.AS_OF) as session, pytest.raises(CommitConflict):
+        session.append(CUSTOMERS, fence_writer.customer_sql("late", 9), context.commit(fence_writer.FLOW, 2, overtaken))
+    assert context.engine.batch(fence_writer.TABLE, fence_writer.FLOW) == 1
+
+
 def test_the_check_finds_a_stale_commit(database: Database, lake: Path) -> None:
     """What a writer without a fence would have done is seen by the assertions above."""
     context = fence_writer.open_context(database, lake, "writer", LONG)
@@ -261,4 +273,3 @@ def test_the_check_finds_a_stale_commit(database: Database, lake: Path) -> None:
         assert_fenced(path)
     with pytest.raises(AssertionError):
         assert_rows_once(path, "append", 2)
-    assert CUSTOMERS.name == fence_writer.TABLE
