@@ -23,11 +23,16 @@ def first_key(installation: Installation) -> str | None:
 
 
 def demo_key(installation: Installation) -> str:
-    """The demo key: kept in a file of mode 600, so that a second start can print it again. Issued anew if the file is gone."""
+    """The demo key: kept in a file of mode 600, so that a second start can print it again. Issued anew if the file is gone, or
+    the control database knows its key no more."""
     path = demo_file(installation.settings)
-    if path.exists():
-        return str(json.loads(path.read_text(encoding="utf-8"))["api_key"])
     with installation.database.transaction() as session:
+        valid = {key.prefix for key in list_keys(session) if key.revoked_at is None}
+        if path.exists():
+            kept = str(json.loads(path.read_text(encoding="utf-8"))["api_key"])
+            if kept.split("_")[1] in valid:
+                return kept
+            path.unlink()
         key = create_key(session, name="demo", scopes=_ALL).secret
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

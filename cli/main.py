@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -12,10 +14,12 @@ from rich.markup import escape
 
 from cli import checks, keys, runs, serving
 from cli.installation import Installation, at
-from cli.output import Steps, as_document, err, out, print_json, print_rows, reporting
+from cli.output import Steps, as_document, err, out, print_json, print_rows, print_usage_error, reporting
 from kit.clock import today
 from lakehouse.query import run_query
 from pipelines.sample import land_sample
+
+_USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]  # Typer exports the special cases only
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Customer 360 on a lakehouse."
@@ -48,7 +52,11 @@ def init(home: Home = None, json: Json = False) -> None:
                 highlight=False,
             )
         else:
-            out.print(f"{installation.settings.home} is initialised already; nothing was changed.", highlight=False)
+            out.print(
+                f"{installation.settings.home} is initialised already; nothing was changed.",
+                highlight=False,
+                soft_wrap=True,
+            )
 
 
 @land_app.command("sample")
@@ -130,22 +138,24 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")] = None,
     home: Home = None,
+    json: Json = False,
 ) -> None:
     """Serve the API."""
-    with reporting(json=False):
-        serving.serve(at(home), host, port)
+    with reporting(json=json):
+        serving.serve(at(home), host, port, announce=_url if json else _plain)
 
 
 @app.command()
 def up(
     customers: Annotated[int, typer.Option(min=1, help="Customers of the sample, if nothing has landed yet.")] = 6000,
     home: Home = None,
+    json: Json = False,
 ) -> None:
     """Everything on sample data: migrate, land, run the pipeline, serve."""
-    with reporting(json=False):
+    with reporting(json=json):
         installation = at(home)
         key = keys.demo_key(installation)
-        with Steps(quiet=False) as steps:
+        with Steps(quiet=json) as steps:
             if not any(installation.settings.landing.glob("*/*")):
                 land_sample(
                     installation.settings.landing,
@@ -156,7 +166,7 @@ def up(
             runs.run_now(
                 installation, "daily", as_of=None, full_refresh=False, engine="embedded", buckets=0, progress=steps
             )
-        serving.serve(installation, None, None, announce=partial(_what_to_try, installation, key))
+        serving.serve(installation, None, None, announce=partial(_what_to_try, installation, key, json=json))
 
 
 @app.command()
@@ -170,7 +180,7 @@ def check(home: Home = None, json: Json = False) -> None:
         else:
             for finding in findings:
                 out.print(
-                    f"{'[green]ok[/green]  ' if finding.ok else '[red]bad[/red] '} {finding.subject}: {finding.detail}",
+                    f"{'[green]ok[/green]  ' if finding.ok else '[red]bad[/red] '} {finding.subject}: {escape(finding.detail)}",
                     highlight=False,
                 )
         if not healthy:
@@ -181,24 +191,44 @@ def _date(value: datetime | None) -> date | None:
     return None if value is None else value.date()
 
 
-def _what_to_try(installation: Installation, key: str, base: str) -> str:
+def _plain(base: str) -> None:
+    out.print(f"Serving on {base} (documentation: {base}/docs)", highlight=False, soft_wrap=True)
+
+
+def _url(base: str) -> None:
+    print_json({"url": base})
+
+
+def _what_to_try(installation: Installation, key: str, base: str, *, json: bool) -> None:
     settings = installation.settings
+    example = f"{base}/customers/{serving.example_customer(installation)}"
+    if json:
+        print_json({"url": base, "api_key": key, "example": example})
+        return
     home = "" if str(settings.home) == ".c360" else f" --home {settings.home}"
-    return "\n".join(
-        (
-            f"Customer 360 is up on {base}. Try:",
-            f"  curl -H 'Authorization: Bearer {key}' {base}/customers/{serving.example_customer(installation)}",
-            f"  {base}/docs in a browser",
-            f'  .venv/bin/c360 sql "SELECT loyalty_tier, count(*) AS customers FROM gold.customer_360 GROUP BY loyalty_tier"{home}',
-            f"  .venv/bin/c360 pipeline run daily{home}",
-            f"The demo key is kept in {keys.demo_file(settings)} (mode 600). Stop with Ctrl-C.",
-        )
+    lines = (
+        f"Customer 360 is up on {base}. Try:",
+        f"  curl -H 'Authorization: Bearer {key}' {example}",
+        f"  {base}/docs in a browser",
+        f'  .venv/bin/c360 sql "SELECT loyalty_tier, count(*) AS customers FROM gold.customer_360 GROUP BY loyalty_tier"{home}',
+        f"  .venv/bin/c360 pipeline run daily{home}",
+        f"The demo key is kept in {keys.demo_file(settings)} (mode 600). Stop with Ctrl-C.",
     )
+    out.print(*lines, sep="\n", highlight=False, markup=False, soft_wrap=True)
 
 
 def main() -> None:
-    """Entry point of the ``c360`` command."""
-    app()
+    """Entry point of the ``c360`` command. All it creates is for its user alone."""
+    os.umask(0o077)
+    if "--json" not in sys.argv:
+        app()
+        return
+    try:
+        code = app(standalone_mode=False)
+    except _USAGE_ERROR as error:
+        print_usage_error(str(error))
+        sys.exit(2)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 if __name__ == "__main__":

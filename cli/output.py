@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
+from traceback import extract_tb, print_tb
 from typing import Any
 
 import orjson
@@ -46,15 +49,35 @@ def _row_lists(rows: pa.Table) -> list[list[object]]:
 
 @contextmanager
 def reporting(*, json: bool) -> Iterator[None]:
-    """Turn an error of this project into one line on stderr (with ``--json``: a document on stdout) and exit code 1."""
+    """Turn an error into one line on stderr (with ``--json``: a document on stdout) and exit code 1.
+
+    What is not an error of this project is a defect: its place is shown, its text never, since that may hold values.
+    """
     try:
         yield
     except C360Error as error:
-        if json:
-            print_json({"error": {"code": error.code, "kind": error.kind, "message": error.message}})
-        else:
-            err.print(f"[red]error[/red] {error.message}", highlight=False)
+        _print_error(error.code, error.kind, error.message, json=json)
         raise typer.Exit(1) from None
+    except (typer.Exit, typer.Abort, BrokenPipeError):
+        raise
+    except Exception as failure:  # noqa: BLE001 - whatever it is, its text must not be shown
+        frame = extract_tb(failure.__traceback__)[-1]
+        place = f"{Path(frame.filename).name}, line {frame.lineno}"
+        _print_error("fault", "fault", f"unexpected {type(failure).__name__} in {place}; this is a defect", json=json)
+        print_tb(failure.__traceback__, file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+def print_usage_error(message: str) -> None:
+    """What is wrong with the command line itself, as a document."""
+    _print_error("cli.usage", "invalid", message, json=True)
+
+
+def _print_error(code: str, kind: str, message: str, *, json: bool) -> None:
+    if json:
+        print_json({"error": {"code": code, "kind": kind, "message": message}})
+    else:
+        err.print(f"[red]error[/red] {escape(message)}", highlight=False, soft_wrap=True)
 
 
 class Steps:
@@ -98,4 +121,4 @@ def _as_json(value: object) -> object:
         return orjson.Fragment(format(value, "f"))  # a number with all its digits; readers choose how to keep them
     if isinstance(value, datetime | date):
         return value.isoformat()
-    raise TypeError(f"a value of type {type(value).__name__} has no JSON form")
+    return str(value)

@@ -12,15 +12,14 @@ import uvicorn
 from api.compose import build
 from api.routers.health import Check
 from cli.installation import Installation
-from cli.output import out
 from kit.clock import today
 from kit.db import Database
 from kit.errors import Unavailable
 from lakehouse.query import run_query
 from workers.migrate import is_at_head
 
-Announce = Callable[[str], str]
-"""From the base address to what is printed when the server answers there."""
+Announce = Callable[[str], None]
+"""Called with the base address once the server answers there."""
 
 
 class AddressInUse(Unavailable):
@@ -29,20 +28,20 @@ class AddressInUse(Unavailable):
     code = "cli.address_in_use"
 
 
-def serve(installation: Installation, host: str | None, port: int | None, announce: Announce | None = None) -> None:
+def serve(installation: Installation, host: str | None, port: int | None, announce: Announce) -> None:
     """Serve until a signal. Nothing about requests is logged: addresses hold customer ids."""
     settings = installation.settings
     installation.database.close()  # migrated; the application opens its own
     listener = _listen(host or settings.host, settings.port if port is None else port)
-    base = "http://{}:{}".format(*listener.getsockname()[:2])
-    message = (announce or _plain)(base)
+    address, bound = listener.getsockname()[:2]
+    base = f"http://[{address}]:{bound}" if ":" in address else f"http://{address}:{bound}"
     config = uvicorn.Config(
         build(settings, checks=[Check("schema", partial(_schema_lack, Database(settings.control_database_url)))]),
         access_log=False,
         log_level="warning",
         server_header=False,
     )
-    _Server(config, message).run(sockets=[listener])
+    _Server(config, partial(announce, base)).run(sockets=[listener])
 
 
 def example_customer(installation: Installation) -> str:
@@ -55,10 +54,6 @@ def example_customer(installation: Installation) -> str:
 
 def _schema_lack(database: Database) -> str | None:
     return None if is_at_head(database) else "the control database is not of this release; run c360 init"
-
-
-def _plain(base: str) -> str:
-    return f"Serving on {base} (documentation: {base}/docs)"
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -78,10 +73,10 @@ def _listen(host: str, port: int) -> socket.socket:
 class _Server(uvicorn.Server):
     """Says where it is when it answers there."""
 
-    def __init__(self, config: uvicorn.Config, message: str) -> None:
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
         super().__init__(config)
-        self._message = message
+        self._announce = announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        out.print(self._message, highlight=False, soft_wrap=True)
+        self._announce()

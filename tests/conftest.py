@@ -7,5 +7,6 @@ pytest_plugins = [
     "tests.fixtures.online_retail",
     "tests.fixtures.database",
     "tests.fixtures.serving",
+    "tests.fixtures.command",
     "tests.fixtures.repository",
 ]

@@ -92,7 +92,9 @@ def test_killed_at_random(landed: Path, undisturbed: Path, tmp_path: Path) -> No
         home = tmp_path / f"home{attempt}"
         shutil.copytree(landed, home)
         command = [sys.executable, "-m", "cli.main", "pipeline", "run", "daily", "--as-of", AS_OF, "--json"]
-        with subprocess.Popen(command, env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        with subprocess.Popen(
+            command, env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
             wait_for_commits(home, chance.randrange(whole) if attempt % 10 else 0, process)
             time.sleep(chance.uniform(0, 0.15))
             process.kill()
