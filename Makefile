@@ -90,7 +90,7 @@ jars: ## Fetch the Delta jars for Spark into .jars (needs Maven and Java)
 .PHONY: lock
 lock: .venv/.dev ## Write the locks from pyproject.toml; make lock UPGRADE=1 takes newer versions
 	$(LOCK) $(if $(UPGRADE),--upgrade) --output-file requirements.lock
-	$(LOCK) $(if $(UPGRADE),--upgrade) --extra spark --extra postgres --group dev \
+	$(LOCK) $(if $(UPGRADE),--upgrade) --extra spark --extra postgres --extra databricks --group dev \
 	--constraints requirements.lock --output-file requirements-dev.lock
 	$(LOCK:pyproject.toml=) $(if $(UPGRADE),--upgrade) --group build --constraints requirements-dev.lock \
 	--output-file requirements-build.lock
