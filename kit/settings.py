@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -25,6 +25,10 @@ class Settings(BaseSettings):
     batch_max_mb: int = Field(default=1024, ge=1, description="Bytes of landing files one ingest batch takes, MiB")
     lease_seconds: float = Field(default=30.0, gt=0, description="How long a writer keeps a table without a heartbeat")
     online_map_mb: int = Field(default=4096, ge=64, description="Address space of the online store, MiB (sparse)")
+    keyring: SecretStr = Field(
+        default=SecretStr(""), description="The key ring itself, as JSON; default: a file of mode 600 in home"
+    )
+    keyring_file: Path | None = Field(default=None, description="File with the key ring, as a secret store mounts it")
     host: str = Field(default="127.0.0.1", description="Address the API listens on")
     port: int = Field(default=8000, ge=0, le=65535, description="Port the API listens on; 0: any free one")
     spark_master: str = Field(default="local[*]", description="Master of the Spark engine")
@@ -45,6 +49,10 @@ class Settings(BaseSettings):
     @property
     def scratch(self) -> Path:
         return self.home / "scratch"
+
+    @property
+    def own_keyring_file(self) -> Path:
+        return self.home / "keyring.json"
 
     @property
     def control_database_url(self) -> str:
