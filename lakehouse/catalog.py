@@ -16,6 +16,7 @@ from lakehouse.dataset import (
     AutoLoader,
     ByKey,
     Dataset,
+    Exported,
     Flow,
     InvalidDeclaration,
     Recorded,
@@ -51,6 +52,9 @@ class Catalog:
         paths = [dataset.serving.path for dataset in self._datasets.values() if dataset.serving is not None]
         if doubled := sorted({path for path in paths if paths.count(path) > 1}):
             raise InvalidDeclaration(f"two datasets are served under {', '.join(doubled)}")
+        for name in self._datasets:
+            if any(within.startswith(f"{name}.") for within in self._datasets):
+                raise InvalidDeclaration(f"{name} is a table, so no other can lie within it; rename one of them")
         self._order = self._sorted()
 
     def __iter__(self) -> Iterator[Dataset]:
@@ -190,17 +194,8 @@ def _check_expectations(dataset: Dataset) -> None:
 
 def _check_flow(dataset: Dataset) -> None:
     flow = dataset.flow
-    if isinstance(flow, AutoLoader | Recorded | Seed):
-        if dataset.query is not None:
-            raise InvalidDeclaration(f"{dataset.name} is not computed by a query; remove the .sql file")
-        if any(rule.action is not Action.WARN for rule in dataset.expectations):
-            raise InvalidDeclaration(
-                f"{dataset.name} keeps every row: its expectations can only warn; drop or quarantine in silver"
-            )
-        if isinstance(flow, AutoLoader) and flow.format not in _FILE_FORMATS:
-            raise InvalidDeclaration(
-                f"{dataset.name}: there is no file format {flow.format}; write {' or '.join(_FILE_FORMATS)}"
-            )
+    if isinstance(flow, AutoLoader | Recorded | Seed | Exported):
+        _check_uncomputed(dataset, flow)
         return
     statement_of(dataset)
     if not dataset.keys:
@@ -215,6 +210,21 @@ def _check_flow(dataset: Dataset) -> None:
             )
     if isinstance(flow, AutoCdc):
         _check_cdc(dataset, flow)
+
+
+def _check_uncomputed(dataset: Dataset, flow: AutoLoader | Recorded | Seed | Exported) -> None:
+    if dataset.query is not None:
+        raise InvalidDeclaration(f"{dataset.name} is not computed by a query; remove the .sql file")
+    if any(rule.action is not Action.WARN for rule in dataset.expectations):
+        raise InvalidDeclaration(
+            f"{dataset.name} keeps every row: its expectations can only warn; drop or quarantine in silver"
+        )
+    if isinstance(flow, Exported) and dataset.expectations:
+        raise InvalidDeclaration(f"{dataset.name} holds what was recorded, as it was: declare no expectations")
+    if isinstance(flow, AutoLoader) and flow.format not in _FILE_FORMATS:
+        raise InvalidDeclaration(
+            f"{dataset.name}: there is no file format {flow.format}; write {' or '.join(_FILE_FORMATS)}"
+        )
 
 
 def _check_cdc(dataset: Dataset, flow: AutoCdc) -> None:

@@ -137,7 +137,16 @@ class Recorded:
     """Written by the runner itself beside other datasets (expectation metrics, quarantine): it has no query."""
 
 
-Flow = AutoLoader | AutoCdc | ByKey | Seed | Recorded
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """Rows that another part of the installation keeps, appended once each in the order in which it came to have them.
+
+    ``source`` names the keeper among those that a run is handed (see pipelines.flows.export)."""
+
+    source: str
+
+
+Flow = AutoLoader | AutoCdc | ByKey | Seed | Recorded | Exported
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +159,8 @@ class Serving:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """One table of the lakehouse. ``name`` is ``<layer>.<noun>``; ``query`` is filled in from the file beside the module."""
+    """One table of the lakehouse. ``name`` is ``<layer>.<noun>`` (or ``system.<schema>.<table>``, Databricks' names for what an
+    installation records of itself); ``query`` is filled in from the file beside the module."""
 
     name: str
     comment: str

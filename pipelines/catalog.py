@@ -1,8 +1,9 @@
-"""Finds the datasets: a module in reference/, bronze/, silver/, gold/ or quality/ with a ``dataset`` is one, with the ``.sql`` beside it."""
+"""Finds the datasets: a module in reference/, bronze/, silver/, gold/, quality/ or system/ with a ``dataset`` is one, with the
+``.sql`` beside it. A folder within a layer is a part of the name: ``system/access/audit.py`` declares ``system.access.audit``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
@@ -13,13 +14,13 @@ from governance.classification import PII_CLASSES, looks_personal
 from lakehouse.catalog import Catalog
 from lakehouse.dataset import PUBLIC, SUBJECT_KEY, Dataset, InvalidDeclaration
 
-LAYERS = ("reference", "bronze", "silver", "gold", "quality")
+LAYERS = ("reference", "bronze", "silver", "gold", "quality", "system")
 
 
 @cache
 def load_catalog() -> Catalog:
     """All datasets of this installation, checked. Raises InvalidDeclaration, which names the dataset and what to write."""
-    return Catalog(dataset for layer in LAYERS for dataset in _layer(layer))
+    return Catalog(dataset for layer in LAYERS for dataset in _within(layer))
 
 
 def check_classes(dataset: Dataset) -> None:
@@ -33,36 +34,39 @@ def check_classes(dataset: Dataset) -> None:
             raise InvalidDeclaration(f"{dataset.name}.{column.name} looks personal; give it a pii.* class")
 
 
-def _layer(layer: str) -> list[Dataset]:
-    package = f"pipelines.{layer}"
-    found = []
+def _within(name: str) -> Iterator[Dataset]:
+    """The datasets of a layer, or of a folder in one: ``name`` is where they lie, in dots."""
+    package = f"pipelines.{name}"
     folders = import_module(package).__path__
     modules = list(iter_modules(folders))
-    _check_queries(layer, folders, {module.name for module in modules})
+    _check_queries(name, folders, {module.name for module in modules})
     for module in modules:
-        dataset = getattr(import_module(f"{package}.{module.name}"), "dataset", None)
-        if not isinstance(dataset, Dataset):
-            raise InvalidDeclaration(f"{package}.{module.name} declares no dataset: it needs `dataset = Dataset(...)`")
-        if dataset.name != f"{layer}.{module.name}":
-            raise InvalidDeclaration(f"{package}.{module.name} must declare {layer}.{module.name}, not {dataset.name}")
-        query = _beside(f"{package}.{module.name}")
-        if query.is_file():
-            dataset = replace(dataset, query=query.read_text(encoding="utf-8"))
-        check_classes(dataset)
-        found.append(dataset)
-    return found
+        declared = f"{name}.{module.name}"
+        if module.ispkg:
+            yield from _within(declared)
+        else:
+            yield _declared(declared)
 
 
-def _check_queries(layer: str, folders: Iterable[str], modules: set[str]) -> None:
+def _declared(name: str) -> Dataset:
+    module = import_module(f"pipelines.{name}")
+    dataset = getattr(module, "dataset", None)
+    if not isinstance(dataset, Dataset):
+        raise InvalidDeclaration(f"{module.__name__} declares no dataset: it needs `dataset = Dataset(...)`")
+    if dataset.name != name:
+        raise InvalidDeclaration(f"{module.__name__} must declare {name}, not {dataset.name}")
+    query = Path(str(module.__file__)).with_suffix(".sql")
+    if query.is_file():
+        dataset = replace(dataset, query=query.read_text(encoding="utf-8"))
+    check_classes(dataset)
+    return dataset
+
+
+def _check_queries(name: str, folders: Iterable[str], modules: set[str]) -> None:
     """Refuse a query that no dataset would run."""
     for folder in folders:
         for query in sorted(Path(folder).glob("*.sql")):
             if query.stem not in modules:
                 raise InvalidDeclaration(
-                    f"{query.name} in {layer}/ has no module beside it: declare {layer}.{query.stem} in {query.stem}.py"
+                    f"{query.name} in {name.replace('.', '/')}/ has no module beside it: declare {name}.{query.stem} in {query.stem}.py"
                 )
-
-
-def _beside(module: str) -> Path:
-    """The query file of a dataset's module."""
-    return Path(str(import_module(module).__file__)).with_suffix(".sql")

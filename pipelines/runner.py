@@ -7,16 +7,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kit.errors import NotFound
-from lakehouse.dataset import AutoCdc, AutoLoader, ByKey, Dataset, Seed
+from lakehouse.catalog import Catalog
+from lakehouse.dataset import AutoCdc, AutoLoader, ByKey, Dataset, Exported, Seed
 from lakehouse.online.store import OnlineStore
 from pipelines.flows.context import FlowContext, FlowResult
 from pipelines.flows.derive import run_derived
+from pipelines.flows.export import run_exported
 from pipelines.flows.ingest import run_auto_loader
 from pipelines.flows.seed import run_seed
 from pipelines.publish import PublishResult, disown, publish
 
-PIPELINES = {"daily": "Everything: landing files to gold tables and the online store."}
-"""Pipelines by name."""
+PIPELINES = {
+    "daily": "Landing files to gold tables and the online store.",
+    "system": "What the installation records of itself, as tables: who did what, what ran.",
+}
+"""Pipelines by name. They share no dataset."""
 
 
 class UnknownPipeline(NotFound):
@@ -48,14 +53,20 @@ def check_pipeline(name: str) -> None:
         raise UnknownPipeline(f"there is no pipeline {name}; there is {', '.join(PIPELINES)}")
 
 
+def datasets_of(name: str, catalog: Catalog) -> list[Dataset]:
+    """The datasets that a pipeline brings up to date, in order; raises UnknownPipeline."""
+    check_pipeline(name)
+    return [dataset for dataset in catalog if (dataset.layer == "system") == (name == "system")]
+
+
 def run_pipeline(name: str, context: FlowContext, store: OnlineStore) -> PipelineResult:
     """Bring every dataset up to its inputs. Safe to repeat: what is up to date costs a look at its inputs' versions."""
-    check_pipeline(name)
+    datasets = datasets_of(name, context.catalog)
     result = PipelineResult()
-    for dataset in context.catalog:
+    for dataset in datasets:
         if dataset.serving is not None and context.engine.version(dataset.name) is None:
             disown(dataset, store)
-    for dataset in context.catalog:
+    for dataset in datasets:
         run = _flow_of(dataset)
         if run is None:
             continue
@@ -65,7 +76,7 @@ def run_pipeline(name: str, context: FlowContext, store: OnlineStore) -> Pipelin
         flow.seconds = round(time.monotonic() - started, 3)
         result.datasets.append(flow)
         context.progress(dataset.name, "done")
-    for dataset in context.catalog:
+    for dataset in datasets:
         if dataset.serving is not None:
             context.progress(dataset.name, "publishing")
             result.published.append(publish(context, dataset, store))
@@ -81,5 +92,7 @@ def _flow_of(dataset: Dataset) -> Callable[[FlowContext, Dataset], FlowResult] |
             return run_derived
         case Seed():
             return run_seed
+        case Exported():
+            return run_exported
         case _:
             return None  # written beside other datasets

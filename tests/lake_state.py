@@ -16,12 +16,13 @@ VOLATILE = {"_ingested_at", "batch", "run_id", "recorded_at", "quarantined_at"}
 
 def tables(lake: Path) -> dict[str, Path]:
     """Every Delta table under a lake folder, by its name."""
-    return {".".join(log.parent.relative_to(lake).parts): log.parent for log in sorted(lake.glob("*/*/_delta_log"))}
+    return {".".join(log.parent.relative_to(lake).parts): log.parent for log in sorted(lake.rglob("_delta_log"))}
 
 
 def contents(lake: Path) -> dict[str, Counter[str]]:
-    """The rows of every table as a multiset of their text, without volatile columns."""
-    return {name: _rows(DeltaTable(path)) for name, path in tables(lake).items()}
+    """The rows of every table as a multiset of their text, without volatile columns; what an installation records of itself
+    differs from that of any other."""
+    return {name: _rows(DeltaTable(path)) for name, path in tables(lake).items() if not name.startswith("system.")}
 
 
 def _rows(table: DeltaTable) -> Counter[str]:

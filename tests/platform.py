@@ -19,9 +19,9 @@ from workers import queue
 class Platform:
     """An installation under ``home``; every run is a run row, as in production."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, lease_seconds: float = 5) -> None:
         self.home = home
-        self.installation = Installation(Settings(home=home, lease_seconds=5))
+        self.installation = Installation(Settings(home=home, lease_seconds=lease_seconds))
         self.landing = self.installation.settings.landing
         self.store = LmdbStore(self.installation.settings.online, 64)
 

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
+
+import pyarrow as pa
 
 from lakehouse.catalog import Catalog
 from lakehouse.checkpoints import Checkpoints
@@ -24,11 +26,22 @@ Progress = Callable[[str, str], None]
 """Called with (dataset, what is happening to it now)."""
 
 
+class Export(Protocol):
+    """Rows that a part of the installation keeps, in the order of positions: integers from 1 that only grow."""
+
+    def end(self) -> int:
+        """The last position that is settled: no row will ever come to be at or before it. 0 while there is none."""
+
+    def rows(self, after: int, upto: int) -> Iterator[pa.RecordBatch]:
+        """The rows of positions (after, upto] as the declared columns; the same whenever it is asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class FlowContext:
     """One run's means: where to read, compute, commit, and on whose behalf.
 
-    ``buckets`` is how many pieces a whole table is computed in; 0 chooses by the size of its inputs.
+    ``buckets`` is how many pieces a whole table is computed in; 0 chooses by the size of its inputs. ``exports`` are the keepers
+    of rows that `Exported` datasets name.
     """
 
     engine: Engine
@@ -42,6 +55,7 @@ class FlowContext:
     full_refresh: bool = False
     buckets: int = 0
     batch_max_bytes: int = 1 << 30
+    exports: Mapping[str, Export] = field(default_factory=dict)
     progress: Progress = field(default=lambda _dataset, _step: None)
 
     @contextmanager

@@ -56,7 +56,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in set(sys.modules) - known:
         if name.startswith("pipelines.gold."):
             del sys.modules[name]
-            delattr(pipelines.gold, name.rpartition(".")[2])
+            vars(pipelines.gold).pop(name.rpartition(".")[2], None)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -122,6 +122,16 @@ class TestFiles:
             InvalidDeclaration, match=r"pipelines\.gold\.tiers must declare gold\.tiers, not gold\.tier_sizes"
         ):
             load_catalog()
+
+
+def test_a_folder_within_a_layer_is_a_part_of_the_name(folder: Path) -> None:
+    (folder / "sizes").mkdir()
+    (folder / "sizes" / "__init__.py").touch()
+    (folder / "sizes" / "tier_sizes.sql").write_text(TIER_SIZES_SQL)
+    with pytest.raises(InvalidDeclaration, match=r"tier_sizes\.sql in gold/sizes/ has no module beside it"):
+        load_catalog()
+    (folder / "sizes" / "tier_sizes.py").write_text(TIER_SIZES.replace("gold.tier", "gold.sizes.tier"))
+    assert load_catalog().inputs(load_catalog().get("gold.sizes.tier_sizes")) == ("silver.customers",)
 
 
 def test_a_newcomer_adds_a_table_with_two_small_files(folder: Path, tmp_path: Path) -> None:
