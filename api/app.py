@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from api.auth import Gate
@@ -13,23 +13,18 @@ from api.docs import docs_router
 from api.edge import Edge
 from api.errors import install_error_handlers
 from api.openapi import build_document, render
-from api.routers.customers import customers_router
-from api.routers.health import Check, health_router
 from governance.api_keys import ApiKeys
 from lakehouse.dataset import Dataset
-from lakehouse.online.store import OnlineStore
 
 
 def create_app(
     *,
-    store: OnlineStore,
+    routers: Sequence[APIRouter],
     keys: ApiKeys,
     profiles: Dataset,
-    view: str,
-    checks: Sequence[Check] = (),
     resources: Sequence[AbstractContextManager[object]] = (),
 ) -> FastAPI:
-    """The application over a store whose ``view`` holds rows of ``profiles``.
+    """The application of these routers. ``profiles`` is the dataset whose rows are served: the OpenAPI document tells its columns.
 
     ``resources`` are entered when the server starts and left, last first, when it stops. Behind the app lie, from the outside
     in: Edge (ids, headers, last resort), Gate (keys), the error handlers, the routes. ``app.state.openapi`` is the rendered
@@ -44,8 +39,8 @@ def create_app(
         redirect_slashes=False,
     )
     # The routes themselves, not an included router: an inclusion is resolved again on every request.
-    app.router.routes.extend(customers_router(store, profiles, view).routes)
-    app.router.routes.extend(health_router(checks).routes)
+    for router in routers:
+        app.router.routes.extend(router.routes)
     app.state.openapi = render(build_document(app, profiles))
     app.router.routes.extend(docs_router(app.state.openapi).routes)
     install_error_handlers(app)

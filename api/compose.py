@@ -13,7 +13,8 @@ from typing import Self
 from fastapi import FastAPI
 
 from api.app import create_app
-from api.routers.health import Check
+from api.routers.customers import customers_router
+from api.routers.health import Check, health_router
 from governance.api_keys import ApiKeys
 from kit.db import Database
 from kit.settings import Settings
@@ -39,11 +40,12 @@ def build(settings: Settings, *, store: OnlineStore | None = None, checks: Seque
     view = ProfileEncoder(profiles).view
     online = Check("online_store", partial(_online_lack, store, view, warmup))
     return create_app(
-        store=store,
+        routers=[
+            customers_router(store, profiles, view),
+            health_router([online, Check("api_keys", partial(_keys_lack, keys)), *checks]),
+        ],
         keys=keys,
         profiles=profiles,
-        view=view,
-        checks=[online, Check("api_keys", partial(_keys_lack, keys)), *checks],
         resources=resources,
     )
 

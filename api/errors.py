@@ -31,6 +31,8 @@ STATUS_OF_KIND = {
     "unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
     "fault": HTTPStatus.INTERNAL_SERVER_ERROR,
 }
+INVALID_REQUEST = "http.invalid_request"
+INVALID_REQUEST_DETAIL = "the request does not have the form that /docs describes; `errors` says where"
 _FAULT = "something went wrong on our side; tell the operator the request id"
 
 _logger = logging.getLogger(__name__)
@@ -109,7 +111,10 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 async def _on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this type
     wrong = [{"location": [str(part) for part in item["loc"][:2]], "type": item["type"]} for item in error.errors()]
-    detail = "the request does not have the form that /docs describes; `errors` says where"
     return problem(
-        request.scope, HTTPStatus.UNPROCESSABLE_ENTITY, "http.invalid_request", detail, extra={"errors": wrong}
+        request.scope,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        INVALID_REQUEST,
+        INVALID_REQUEST_DETAIL,
+        extra={"errors": wrong},
     )

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api.auth import SECURITY_SCHEMES, is_open
+from api.errors import INVALID_REQUEST, INVALID_REQUEST_DETAIL
 from api.schemas.health import HEALTH_SCHEMA, READINESS_SCHEMA
 from api.schemas.problem import PROBLEM_SCHEMA, problem_response
 from api.schemas.profile import META_SCHEMA, profile_schema
@@ -48,12 +49,17 @@ def build_document(app: FastAPI, dataset: Dataset) -> dict[str, Any]:
         ],
     )
     for path, operations in document["paths"].items():
-        if not is_open(path):
-            for operation in operations.values():
-                operation["responses"] = dict(sorted((operation["responses"] | _refusals(operation)).items()))
+        for operation in operations.values():
+            refusals = _INVALID if "422" in operation["responses"] else {}
+            if not is_open(path):
+                refusals = refusals | _refusals(operation)
+            operation["responses"] = dict(sorted((operation["responses"] | refusals).items()))
     components = document.setdefault("components", {})
     components["securitySchemes"] = SECURITY_SCHEMES
-    components["schemas"] = {
+    described = {
+        name: schema for name, schema in components.get("schemas", {}).items() if name not in _FRAMEWORK_ERRORS
+    }
+    components["schemas"] = described | {
         "CustomerProfile": profile_schema(dataset),
         "Health": HEALTH_SCHEMA,
         "Problem": PROBLEM_SCHEMA,
@@ -61,6 +67,21 @@ def build_document(app: FastAPI, dataset: Dataset) -> dict[str, Any]:
         "Readiness": READINESS_SCHEMA,
     }
     return document
+
+
+_FRAMEWORK_ERRORS = frozenset({"HTTPValidationError", "ValidationError"})
+_INVALID = {
+    "422": problem_response(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        {
+            INVALID_REQUEST: (
+                INVALID_REQUEST_DETAIL,
+                {"errors": [{"location": ["query", "limit"], "type": "int_parsing"}]},
+            )
+        },
+    )
+}
+"""What stands in the document in place of the framework's own form of errors."""
 
 
 def _refusals(operation: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,11 @@ class Scope(StrEnum):
 
     PROFILES_READ = "profiles:read"
     PROFILES_READ_PII = "profiles:read:pii"
+    RUNS_READ = "runs:read"
+    RUNS_WRITE = "runs:write"
+    AUDIT_READ = "audit:read"
+    PRINCIPALS_READ = "principals:read"
+    PRINCIPALS_WRITE = "principals:write"
 
 
 class UnknownScope(Invalid):

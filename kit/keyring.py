@@ -131,10 +131,13 @@ class KeyRing:
         self._current(purpose, signs=False)
         return tuple(_mac(key, data, context) for key in reversed(self._snapshot()) if key.purpose == purpose)
 
-    def verify_mac(self, purpose: Purpose, data: bytes, mac: Mac, *, context: str) -> bool:
-        """Whether a keyed hash was made by this ring, for this purpose and context, from these data."""
+    def verify_mac(
+        self, purpose: Purpose, data: bytes, mac: Mac, *, context: str, length: int = hashlib.sha256().digest_size
+    ) -> bool:
+        """Whether a keyed hash, or its first ``length`` bytes, was made by this ring, for this purpose and context, from these
+        data."""
         key = self._find(purpose, mac.key_id)
-        return key is not None and hmac.compare_digest(_mac(key, data, context).digest, mac.digest)
+        return key is not None and hmac.compare_digest(_mac(key, data, context).digest[:length], mac.digest)
 
     # Signatures
 

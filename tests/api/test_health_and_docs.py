@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from api.app import create_app
 from api.compose import build, open_store
-from api.routers.health import Check
+from api.routers.health import Check, health_router
 from governance.api_keys import ApiKeys
 from kit.db import Database
 from kit.settings import Settings
@@ -61,17 +61,12 @@ def test_a_server_started_before_the_first_publication_finds_the_store_when_it_c
         assert client.get("/readyz").status_code == 200
 
 
-def test_checks_that_are_handed_in_count_and_may_fail(served: Served) -> None:
+def test_checks_that_are_handed_in_count_and_may_fail() -> None:
     def unreachable() -> str | None:
         raise OnlineStoreUnavailable("it does not answer")
 
-    app = create_app(
-        store=served.store,
-        keys=ApiKeys(Database("sqlite://")),
-        profiles=dataset,
-        view="customers",
-        checks=[Check("good", lambda: None), Check("bad", lambda: "do this"), Check("gone", unreachable)],
-    )
+    checks = [Check("good", lambda: None), Check("bad", lambda: "do this"), Check("gone", unreachable)]
+    app = create_app(routers=[health_router(checks)], keys=ApiKeys(Database("sqlite://")), profiles=dataset)
     response = TestClient(app).get("/readyz")
     assert response.json()["detail"] == "not ready: bad, gone"
     assert response.json()["checks"] == {"good": None, "bad": "do this", "gone": "it does not answer"}
