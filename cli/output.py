@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
-from pathlib import Path
-from traceback import extract_tb, print_tb
+from traceback import print_tb
 from typing import Any
 
 import orjson
@@ -19,7 +18,7 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from kit.errors import C360Error
+from kit.errors import C360Error, what_failed
 
 out, err = Console(), Console(stderr=True)
 
@@ -55,29 +54,25 @@ def reporting(*, json: bool) -> Iterator[None]:
     """
     try:
         yield
-    except C360Error as error:
-        _print_error(error.code, error.kind, error.message, json=json)
-        raise typer.Exit(1) from None
     except (typer.Exit, typer.Abort, BrokenPipeError):
         raise
     except Exception as failure:  # noqa: BLE001 - whatever it is, its text must not be shown
-        frame = extract_tb(failure.__traceback__)[-1]
-        place = f"{Path(frame.filename).name}, line {frame.lineno}"
-        _print_error("fault", "fault", f"unexpected {type(failure).__name__} in {place}; this is a defect", json=json)
-        print_tb(failure.__traceback__, file=sys.stderr)
+        _print_error(what_failed(failure), json=json)
+        if not isinstance(failure, C360Error):
+            print_tb(failure.__traceback__, file=sys.stderr)
         raise typer.Exit(1) from None
 
 
 def print_usage_error(message: str) -> None:
     """What is wrong with the command line itself, as a document."""
-    _print_error("cli.usage", "invalid", message, json=True)
+    _print_error({"code": "cli.usage", "kind": "invalid", "message": message}, json=True)
 
 
-def _print_error(code: str, kind: str, message: str, *, json: bool) -> None:
+def _print_error(error: dict[str, str], *, json: bool) -> None:
     if json:
-        print_json({"error": {"code": code, "kind": kind, "message": message}})
+        print_json({"error": error})
     else:
-        err.print(f"[red]error[/red] {escape(message)}", highlight=False, soft_wrap=True)
+        err.print(f"[red]error[/red] {escape(error['message'])}", highlight=False, soft_wrap=True)
 
 
 class Steps:

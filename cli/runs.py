@@ -5,17 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import date
 from typing import Any
 
 from rich.table import Column, Table
 
-from cli.installation import Installation, writer_name
+from cli.installation import Installation
 from cli.output import out
 from kit.clock import today
-from kit.errors import C360Error, Conflict
+from kit.errors import Conflict, what_failed
 from kit.faults import boundary
+from pipelines.compose import writer_name
 from pipelines.flows.context import Progress
 from pipelines.runner import check_pipeline, run_pipeline
 from workers import queue
@@ -45,18 +45,12 @@ def run_now(
     try:
         with _heartbeat(installation, run), installation.engine(engine) as opened, installation.store() as store:
             result = run_pipeline(pipeline, installation.context(opened, run, progress, buckets), store)
-    except C360Error as error:
-        _record_failure(installation, run, error.code, error.message)
-        raise
-    except Exception as failure:  # a defect: recorded by its kind only, since its text may hold values
-        _record_failure(installation, run, "fault", f"unexpected {type(failure).__name__}")
+    except Exception as failure:
+        told = what_failed(failure)
+        _record_failure(installation, run, told["code"], told["message"])
         raise
     boundary("run.before_finish")
-    record = {
-        "commits": result.commits,
-        "datasets": {flow.dataset: _flow_record(asdict(flow)) for flow in result.datasets},
-        "online": {item.view: asdict(item) for item in result.published},
-    }
+    record = result.record
     with installation.database.transaction() as session:
         queue.finish(session, run, record)
     return {
@@ -109,11 +103,6 @@ def _heartbeat(installation: Installation, run: Run) -> Iterator[None]:
     finally:
         stopped.set()
         thread.join()
-
-
-def _flow_record(flow: dict[str, Any]) -> dict[str, Any]:
-    flow.pop("dataset")
-    return flow
 
 
 def print_record(record: dict[str, Any]) -> None:

@@ -14,6 +14,8 @@ the code that raises them, and set ``code``. Nothing below the HTTP edge knows o
 
 from __future__ import annotations
 
+from pathlib import Path
+from traceback import extract_tb
 from typing import ClassVar
 
 
@@ -56,3 +58,16 @@ class Unavailable(C360Error):
 class Fault(C360Error):
     kind = "fault"
     code = "fault"
+
+
+def what_failed(failure: Exception) -> dict[str, str]:
+    """``code``, ``kind`` and ``message`` of any exception, fit to be shown and stored.
+
+    What is not an error of this project is a defect: its type and place are told, its text never, since that may hold values.
+    """
+    if isinstance(failure, C360Error):
+        return {"code": failure.code, "kind": failure.kind, "message": failure.message}
+    frames = extract_tb(failure.__traceback__)
+    place = f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
+    message = f"unexpected {type(failure).__name__}{place}; this is a defect"
+    return {"code": Fault.code, "kind": Fault.kind, "message": message}

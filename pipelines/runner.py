@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from kit.errors import NotFound
 from lakehouse.catalog import Catalog
@@ -46,6 +47,15 @@ class PipelineResult:
             if flow.version_after is not None
         )
 
+    @property
+    def record(self) -> dict[str, Any]:
+        """The result as the run's record: JSON, nothing personal."""
+        return {
+            "commits": self.commits,
+            "datasets": {flow.dataset: _without(asdict(flow), "dataset") for flow in self.datasets},
+            "online": {item.view: asdict(item) for item in self.published},
+        }
+
 
 def check_pipeline(name: str) -> None:
     """Raises UnknownPipeline for a name that is none."""
@@ -70,6 +80,7 @@ def run_pipeline(name: str, context: FlowContext, store: OnlineStore) -> Pipelin
         run = _flow_of(dataset)
         if run is None:
             continue
+        context.check_stop()
         started = time.monotonic()
         context.progress(dataset.name, "looking for changes")
         flow = run(context, dataset)
@@ -78,6 +89,7 @@ def run_pipeline(name: str, context: FlowContext, store: OnlineStore) -> Pipelin
         context.progress(dataset.name, "done")
     for dataset in datasets:
         if dataset.serving is not None:
+            context.check_stop()
             context.progress(dataset.name, "publishing")
             result.published.append(publish(context, dataset, store))
             context.progress(dataset.name, "published")
@@ -96,3 +108,7 @@ def _flow_of(dataset: Dataset) -> Callable[[FlowContext, Dataset], FlowResult] |
             return run_exported
         case _:
             return None  # written beside other datasets
+
+
+def _without(record: dict[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name != key}

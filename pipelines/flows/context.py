@@ -16,6 +16,7 @@ from lakehouse.checkpoints import Checkpoints
 from lakehouse.dataset import Dataset
 from lakehouse.engine import Commit, CommitConflict, Engine
 from lakehouse.lease import Lease, Leases
+from pipelines.job import RunStopped
 
 T = TypeVar("T")
 
@@ -41,7 +42,8 @@ class FlowContext:
     """One run's means: where to read, compute, commit, and on whose behalf.
 
     ``buckets`` is how many pieces a whole table is computed in; 0 chooses by the size of its inputs. ``exports`` are the keepers
-    of rows that `Exported` datasets name.
+    of rows that `Exported` datasets name. ``stopping`` says whether the run has been asked to stop: a flow looks
+    between its batches and returns early, with its lease given back in good order.
     """
 
     engine: Engine
@@ -57,6 +59,14 @@ class FlowContext:
     batch_max_bytes: int = 1 << 30
     exports: Mapping[str, Export] = field(default_factory=dict)
     progress: Progress = field(default=lambda _dataset, _step: None)
+    stopping: Callable[[], bool] = field(default=lambda: False)
+
+    def check_stop(self) -> None:
+        """Raises RunStopped once the run has been asked to stop."""
+        if self.stopping():
+            raise RunStopped(
+                f"run {self.run_id} was stopped; what it had committed stays, the next run goes on from there"
+            )
 
     @contextmanager
     def writing(self, table: str) -> Iterator[Lease]:

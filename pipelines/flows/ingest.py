@@ -41,6 +41,8 @@ def run_auto_loader(context: FlowContext, dataset: Dataset) -> FlowResult:
         unseen = context.checkpoints.unseen(dataset.name, list_files(context.landing, flow.path))
         boundary("ingest.files_seen")
         for files in _batches(unseen, context.batch_max_bytes):
+            if context.stopping():
+                break
             batch = context.checkpoints.plan_files(
                 dataset.name,
                 files,

@@ -127,7 +127,7 @@ class TestRun:
     def test_an_unknown_engine_is_answered_with_those_there_are(self, home: Path, c360: Command) -> None:
         for command in (("pipeline", "run", "daily"), ("sql", "SELECT 1")):
             error = c360(home, *command, "--engine", "quantum", "--json").error
-            assert error["code"] == "cli.unknown_engine"
+            assert error["code"] == "pipeline.unknown_engine"
             assert error["message"] == "there is no engine quantum; there are embedded and spark"
 
     @pytest.mark.parametrize("date", ["yesterday", "2026-02-30", "06/01/2026", ""])
