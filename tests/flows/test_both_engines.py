@@ -1,4 +1,5 @@
-"""Every dataset, on DuckDB and on Spark, row by row: over the sample, and over a lake that both engines wrote in turns."""
+"""Every dataset, on DuckDB and on Spark, row by row: over the sample, over real sales, and over a lake that both engines wrote
+in turns."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from lakehouse.spark.engine import SparkEngine
 from pipelines.runner import run_pipeline
 from pipelines.sample import land_sample
 from tests.lake_state import batch_commits, contents, tables
+from tests.online_retail import OnlineRetail
 from tests.platform import Platform
 
 UNTIL = date(2026, 5, 30)
@@ -64,3 +66,14 @@ def test_each_engine_continues_the_other_s_lake(spark: Any, tmp_path: Path) -> N
         assert_equal_lakes(embedded, turns)
         for path in tables(turns.home / "lake").values():
             assert all(count == 1 for count in batch_commits(path).values())
+
+
+@pytest.mark.long
+def test_online_retail_is_the_same_on_both(online_retail_landing: OnlineRetail, spark: Any, tmp_path: Path) -> None:
+    with Platform(tmp_path / "spark") as on_spark, Platform(tmp_path / "embedded") as embedded:
+        for platform in (on_spark, embedded):
+            platform.landing.parent.mkdir(parents=True, exist_ok=True)
+            platform.landing.symlink_to(online_retail_landing.landing)
+        run_on_spark(on_spark, spark)
+        embedded.run(AS_OF)
+        assert_equal_lakes(embedded, on_spark)
