@@ -61,6 +61,9 @@ def _delta_type(arrow: pa.DataType) -> object:
         }
     if pa.types.is_list(arrow):
         return {"type": "array", "elementType": _delta_type(arrow.value_type), "containsNull": True}
+    if pa.types.is_map(arrow):
+        key, value = _delta_type(arrow.key_type), _delta_type(arrow.item_type)
+        return {"type": "map", "keyType": key, "valueType": value, "valueContainsNull": True}
     if pa.types.is_decimal(arrow):
         return f"decimal({arrow.precision},{arrow.scale})"
     return _DELTA_SCALARS[arrow]

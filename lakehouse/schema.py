@@ -35,7 +35,7 @@ _SCALARS: dict[str, tuple[pa.DataType, str]] = {
 class DataType:
     """A type: ``sql`` in canonical Spark SQL, ``arrow`` as read and written, ``duckdb`` as the embedded engine names it.
 
-    ``fields`` are the members of a STRUCT, ``element`` that of an ARRAY.
+    ``fields`` are the members of a STRUCT, ``element`` that of an ARRAY, ``entry`` key and value of a MAP.
     """
 
     sql: str
@@ -43,6 +43,7 @@ class DataType:
     duckdb: str
     fields: tuple[tuple[str, DataType], ...] = ()
     element: DataType | None = None
+    entry: tuple[DataType, DataType] | None = None
 
     @property
     def is_struct(self) -> bool:
@@ -50,13 +51,14 @@ class DataType:
 
     @property
     def has_range(self) -> bool:
-        """Whether Delta keeps its minimum and maximum; Spark refuses to name a BOOLEAN or an ARRAY among such columns."""
-        return self.element is None and self.sql != "BOOLEAN"
+        """Whether Delta keeps its minimum and maximum; Spark refuses to name a BOOLEAN, an ARRAY or a MAP among such columns."""
+        return self.element is None and self.entry is None and self.sql != "BOOLEAN"
 
 
 @lru_cache(maxsize=512)
 def parse_type(text: str) -> DataType:
-    """Read ``STRING``, ``DECIMAL(p,s)``, ``ARRAY<t>`` and ``STRUCT<name: t, …>``; raises UnknownType for anything else."""
+    """Read ``STRING``, ``DECIMAL(p,s)``, ``ARRAY<t>``, ``MAP<k, v>`` and ``STRUCT<name: t, …>``; raises UnknownType for anything
+    else."""
     spelled = text.strip()
     upper = spelled.upper()
     if upper in _SCALARS:
@@ -71,6 +73,17 @@ def parse_type(text: str) -> DataType:
     if match := re.fullmatch(r"ARRAY<(.+)>", spelled, re.IGNORECASE):
         element = parse_type(match[1])
         return DataType(f"ARRAY<{element.sql}>", pa.list_(element.arrow), f"{element.duckdb}[]", element=element)
+    if match := re.fullmatch(r"MAP<(.+)>", spelled, re.IGNORECASE):
+        parts = _split(match[1])
+        if len(parts) != 2:  # noqa: PLR2004 - a key and a value
+            raise UnknownType(f"{text}: a map is written MAP<KEY TYPE, VALUE TYPE>")
+        key, value = parse_type(parts[0]), parse_type(parts[1])
+        return DataType(
+            f"MAP<{key.sql}, {value.sql}>",
+            pa.map_(key.arrow, value.arrow),
+            f"MAP({key.duckdb}, {value.duckdb})",
+            entry=(key, value),
+        )
     if match := re.fullmatch(r"STRUCT<(.+)>", spelled, re.IGNORECASE):
         fields = tuple(_parse_field(part) for part in _split(match[1]))
         return DataType(
@@ -79,7 +92,7 @@ def parse_type(text: str) -> DataType:
             "STRUCT(" + ", ".join(f'"{name}" {member.duckdb}' for name, member in fields) + ")",
             fields=fields,
         )
-    known = ", ".join([*_SCALARS, "DECIMAL(p,s)", "ARRAY<t>", "STRUCT<name: t>"])
+    known = ", ".join([*_SCALARS, "DECIMAL(p,s)", "ARRAY<t>", "MAP<k, v>", "STRUCT<name: t>"])
     raise UnknownType(f"{text} is not a column type here; write one of {known}")
 
 
@@ -94,6 +107,9 @@ def spell(arrow: pa.DataType) -> str | None:
     if pa.types.is_list(arrow):
         element = spell(arrow.value_type)
         return element and f"ARRAY<{element}>"
+    if pa.types.is_map(arrow):
+        key, value = spell(arrow.key_type), spell(arrow.item_type)
+        return key and value and f"MAP<{key}, {value}>"
     if pa.types.is_decimal(arrow):
         return f"DECIMAL({arrow.precision},{arrow.scale})"
     return next((name for name, (stored, _) in _SCALARS.items() if stored == arrow), None)

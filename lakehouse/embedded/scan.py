@@ -100,6 +100,12 @@ def _duckdb_type(arrow: pa.DataType) -> str:
         return "STRUCT(" + ", ".join(f"{quoted(member.name)} {_duckdb_type(member.type)}" for member in members) + ")"
     if pa.types.is_list(arrow) or pa.types.is_large_list(arrow):
         return _duckdb_type(arrow.value_type) + "[]"
+    if pa.types.is_map(arrow):
+        return f"MAP({_duckdb_type(arrow.key_type)}, {_duckdb_type(arrow.item_type)})"
+    return _duckdb_scalar(arrow)
+
+
+def _duckdb_scalar(arrow: pa.DataType) -> str:
     if pa.types.is_decimal(arrow):
         return f"DECIMAL({arrow.precision},{arrow.scale})"
     if pa.types.is_timestamp(arrow):

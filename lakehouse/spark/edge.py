@@ -76,6 +76,8 @@ def declared_spelling(stored: spark_types.DataType) -> str:
         )
     if isinstance(stored, spark_types.ArrayType):
         return f"ARRAY<{declared_spelling(stored.elementType)}>"
+    if isinstance(stored, spark_types.MapType):
+        return f"MAP<{declared_spelling(stored.keyType)}, {declared_spelling(stored.valueType)}>"
     return stored.simpleString().upper()
 
 
