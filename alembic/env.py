@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from alembic import context
-from sqlalchemy import Connection, text
+from sqlalchemy import JSON, Column, Connection, text
 
 import governance.models
 import lakehouse.models
@@ -30,6 +30,13 @@ def render_item(kind: str, item: Any, _context: Any) -> str | bool:
     return False
 
 
+def differs_default(
+    _context: Any, _inspected: Any, column: Column[Any], inspected: str | None, _metadata: Any, rendered: str | None
+) -> bool | None:
+    """PostgreSQL cannot compare two values of JSON, so their texts are; None leaves other types to alembic."""
+    return (inspected or "").removesuffix("::json") != (rendered or "") if isinstance(column.type, JSON) else None
+
+
 def migrate(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
@@ -40,7 +47,7 @@ def migrate(connection: Connection) -> None:
         render_as_batch=connection.dialect.name == "sqlite",
         render_item=render_item,
         compare_type=True,
-        compare_server_default=True,
+        compare_server_default=differs_default,
     )
     with context.begin_transaction():
         context.run_migrations()

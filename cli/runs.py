@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -18,14 +19,17 @@ from kit.faults import boundary
 from pipelines.compose import writer_name
 from pipelines.flows.context import Progress
 from pipelines.runner import check_pipeline, run_pipeline
-from workers import queue
+from workers import claims, queue
 from workers.models import Run
 
+_LOOK_AGAIN = 0.2
+"""Seconds between two looks at a pipeline that is busy."""
 
-class RunTaken(Conflict):
-    """A worker took the run before this process could."""
 
-    code = "cli.run_taken"
+class PipelineBusy(Conflict):
+    """Another run has what this one needs to itself; the message says which."""
+
+    code = "cli.pipeline_busy"
 
 
 def run_now(
@@ -40,7 +44,7 @@ def run_now(
 ) -> dict[str, Any]:
     """Enqueue a run, carry it out here, and return its record. A failure is recorded before it is raised."""
     check_pipeline(pipeline)
-    run = _enqueue(installation, pipeline, as_of or today(), full_refresh=full_refresh, engine=engine)
+    run = _begin(installation, pipeline, as_of or today(), full_refresh=full_refresh, engine=engine)
     boundary("run.claimed")
     try:
         with _heartbeat(installation, run), installation.engine(engine) as opened, installation.store() as store:
@@ -52,7 +56,7 @@ def run_now(
     boundary("run.before_finish")
     record = result.record
     with installation.database.transaction() as session:
-        queue.finish(session, run, record)
+        claims.finish(session, run, record)
     return {
         "id": run.id,
         "pipeline": pipeline,
@@ -65,24 +69,37 @@ def run_now(
 
 def _record_failure(installation: Installation, run: Run, code: str, message: str) -> None:
     with installation.database.transaction() as session:
-        queue.fail(session, run, code=code, message=message)
+        claims.fail(session, run, code=code, message=message)
 
 
-def _enqueue(installation: Installation, pipeline: str, as_of: date, *, full_refresh: bool, engine: str) -> Run:
-    with installation.database.transaction() as session:
-        run = queue.enqueue(
-            session,
-            pipeline=pipeline,
-            as_of=as_of,
-            full_refresh=full_refresh,
-            engine=engine,
-            trigger="cli",
-            requested_by="cli",
-        )
-        claimed = queue.claim(session, writer_name(), run_id=run.id, seconds=installation.settings.lease_seconds)
-    if claimed is None:
-        raise RunTaken(f"run {run.id} was taken by a worker; look at it there")
-    return claimed
+def _begin(installation: Installation, pipeline: str, as_of: date, *, full_refresh: bool, engine: str) -> Run:
+    """A run that is this process's from its first moment. One whose process has vanished is waited for until its lease ends;
+    one that goes on for longer than that raises PipelineBusy."""
+    deadline = time.monotonic() + 2 * installation.settings.lease_seconds + 10
+    while True:
+        with installation.database.transaction() as session:
+            run = queue.enqueue(
+                session,
+                pipeline=pipeline,
+                as_of=as_of,
+                full_refresh=full_refresh,
+                engine=engine,
+                trigger="cli",
+                requested_by="cli",
+                max_attempts=1,
+            )
+            claims.supersede(session, run)
+            seconds = installation.settings.lease_seconds
+            if claimed := claims.claim(session, writer_name(), run_id=run.id, seconds=seconds):
+                claims.submitted(session, claimed, runner="process", handle=writer_name())
+                return claimed
+            holders = queue.holders(session, run.keys)
+            session.rollback()
+        if time.monotonic() > deadline:
+            raise PipelineBusy(
+                f"{', '.join(holders)} is running and has {pipeline} to itself; wait for its end or cancel it"
+            )
+        time.sleep(_LOOK_AGAIN)
 
 
 @contextmanager
@@ -94,7 +111,7 @@ def _heartbeat(installation: Installation, run: Run) -> Iterator[None]:
     def beat() -> None:
         while not stopped.wait(seconds / 3):
             with installation.database.transaction() as session:
-                queue.heartbeat(session, run, seconds=seconds)
+                claims.heartbeat(session, run, seconds=seconds)
 
     thread = threading.Thread(target=beat, name="run-heartbeat", daemon=True)
     thread.start()

@@ -6,6 +6,7 @@ pytest_plugins = [
     "tests.fixtures.landing",
     "tests.fixtures.online_retail",
     "tests.fixtures.database",
+    "tests.fixtures.runs",
     "tests.fixtures.serving",
     "tests.fixtures.command",
     "tests.fixtures.repository",

@@ -1,31 +1,46 @@
-"""The run queue: enqueue in the caller's transaction, claim with a lease, finish or fail once.
+"""The run queue as those see it who ask for runs: enqueue in the caller's transaction, cancel, retry, look, purge.
 
-A claim is told from earlier ones by its token (``Run.lease_token``): a worker that slept through its lease while another took
-the run over can neither keep nor end it. What it writes to tables is kept out by the tables' own fence (lakehouse.lease).
-Services flush, edges commit: every function works in the session it is given.
+Those who carry runs out use workers.claims. Services flush, edges commit: every function works in the session it is given, by the
+clock of the database.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date, timedelta
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from datetime import date, datetime, timedelta
+from enum import StrEnum
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from kit.clock import now
 from kit.db import database_time
 from kit.errors import Conflict, NotFound
 from kit.ids import new_id
-from workers.models import Run
-from workers.states import RunState, move
+from workers.ends import conclude
+from workers.events import STATE, events, note
+from workers.models import Run, RunEvent, RunKey
+from workers.states import FINAL, RunState, move
+
+__all__ = [
+    "MAX_ATTEMPTS", "PRIORITIES", "USUAL_PRIORITY", "Duplicate", "Run", "RunActive", "RunDuplicated", "RunEnded", "RunEvent", "RunState",
+    "UnknownRun", "cancel", "enqueue", "events", "get_run", "holders", "list_runs", "purge", "retry",
+]  # fmt: skip
 
 MAX_ATTEMPTS = 5
-"""How often a run is claimed, at most."""
+"""How many failed attempts and vanished workers end a run, unless it says otherwise."""
 
-_MESSAGE_LENGTH = 2000
+PRIORITIES = range(10)
+"""0 goes first. Among equals, who came first."""
+
+USUAL_PRIORITY = 5
+
+
+class Duplicate(StrEnum):
+    """What becomes of a request whose deduplication key an active run has."""
+
+    RETURN = "return"
+    REFUSE = "refuse"
 
 
 class UnknownRun(NotFound):
@@ -34,10 +49,22 @@ class UnknownRun(NotFound):
     code = "run.unknown"
 
 
-class RunLost(Conflict):
-    """The run has passed to another worker; this one must stop."""
+class RunDuplicated(Conflict):
+    """An active run has the same deduplication key; the message names it."""
 
-    code = "run.lost"
+    code = "run.duplicated"
+
+
+class RunEnded(Conflict):
+    """The run has ended: there is nothing left to cancel."""
+
+    code = "run.ended"
+
+
+class RunActive(Conflict):
+    """The run is being carried out: there is nothing to repeat yet."""
+
+    code = "run.active"
 
 
 def enqueue(
@@ -45,81 +72,105 @@ def enqueue(
     *,
     pipeline: str,
     as_of: date,
-    full_refresh: bool = False,
-    engine: str = "embedded",
     trigger: str,
     requested_by: str,
+    full_refresh: bool = False,
+    engine: str = "embedded",
+    parameters: Mapping[str, str] | None = None,
+    keys: Iterable[str] | None = None,
+    priority: int = USUAL_PRIORITY,
+    delay: timedelta = timedelta(0),
+    max_attempts: int = MAX_ATTEMPTS,
+    dedup_key: str | None = None,
+    on_duplicate: Duplicate = Duplicate.RETURN,
+    schedule_id: str | None = None,
+    tick_at: datetime | None = None,
+    parent_id: str | None = None,
+    retry_of: str | None = None,
 ) -> Run:
-    """A new queued run, in the caller's transaction: it exists if and only if that commits."""
+    """A new queued run, in the caller's transaction: it exists if and only if that commits.
+
+    ``keys`` is what the run must have to itself, ``pipeline:<name>`` unless it says otherwise. An active run with the same
+    ``dedup_key`` is returned in its place, or RunDuplicated raised; the run that this tick of a schedule has had, active or
+    not, is always returned.
+    """
+    instant = database_time(session)
     run = Run(
         id=new_id("run"),
         pipeline=pipeline,
         as_of=as_of,
         full_refresh=full_refresh,
         engine=engine,
+        parameters=dict(parameters or {}),
         trigger=trigger,
         requested_by=requested_by,
-        created_at=now(),
+        parent_id=parent_id,
+        retry_of=retry_of,
+        schedule_id=schedule_id,
+        tick_at=tick_at,
+        dedup_key=dedup_key,
+        keys=sorted({f"pipeline:{pipeline}"} if keys is None else set(keys)),
+        priority=priority,
+        not_before=instant + delay,
+        max_attempts=max_attempts,
+        created_at=instant,
         lease_token=0,
         attempt=0,
+        failures=0,
     )
-    move(run, RunState.QUEUED)
-    session.add(run)
+    first = _insert_or_find(session, run)
+    if first is not run and first.tick_at is None and on_duplicate is Duplicate.REFUSE:
+        raise RunDuplicated(f"run {first.id} is active and does the same; wait for it or cancel it")
+    return first
+
+
+def cancel(session: Session, run_id: str) -> Run:
+    """Ask that a run end: a queued one is cancelled at once, the worker of a running one is told at its next heartbeat and
+    ends it when its writer is gone. Asking twice changes nothing. Raises UnknownRun, and RunEnded for one that has succeeded
+    or failed.
+    """
+    run = _locked(session, run_id)
+    if run.state == RunState.QUEUED:
+        conclude(session, run, RunState.CANCELLED)
+    elif run.state == RunState.RUNNING:
+        if run.cancel_requested_at is None:
+            run.cancel_requested_at = database_time(session)
+            note(session, run, STATE, {"state": run.state, "cancel_requested": True})
+    elif run.state != RunState.CANCELLED:
+        raise RunEnded(f"run {run.id} has {run.state}; there is nothing left to cancel")
     session.flush()
     return run
 
 
-def claim(session: Session, worker: str, *, seconds: float, run_id: str | None = None) -> Run | None:
-    """The oldest run that is queued or whose worker has vanished (``run_id``: that run only), now this worker's; None for
-    none.
+def retry(session: Session, run_id: str, *, requested_by: str) -> Run:
+    """Have a run done again: a new run like an ended one; a queued one is returned, and waits no longer.
 
-    A run whose workers have vanished MAX_ATTEMPTS times is taken for what makes them vanish: it fails, and the next is
-    looked at.
+    Raises UnknownRun, RunActive for a running one, RunDuplicated where another active run does the same.
     """
-    while (run := _oldest_free(session, run_id)) is not None:
-        if run.attempt < MAX_ATTEMPTS:
-            instant = database_time(session)
-            move(run, RunState.RUNNING)
-            run.worker, run.code_version = worker, _code_version()
-            run.lease_token, run.lease_expires_at = run.lease_token + 1, instant + timedelta(seconds=seconds)
-            run.attempt += 1
-            run.started_at = run.started_at or instant
-            session.flush()
-            return run
-        _fail(
-            session,
-            run,
-            "run.attempts_exhausted",
-            f"its worker has vanished {run.attempt} times; look into the workers' logs before asking again",
-        )
-    return None
-
-
-def heartbeat(session: Session, run: Run, *, seconds: float) -> None:
-    """Keep a claimed run for that long from now; raises RunLost when it is not this claim's any more.
-
-    A run past its lease that nobody has taken over is still its worker's.
-    """
-    kept = session.execute(
-        update(Run)
-        .where(Run.id == run.id, Run.lease_token == run.lease_token, Run.state == RunState.RUNNING)
-        .values(lease_expires_at=database_time(session) + timedelta(seconds=seconds))
-        .returning(Run.id)
-    ).first()
-    if kept is None:
-        raise RunLost(f"run {run.id} is no longer this worker's")
-
-
-def finish(session: Session, run: Run, record: Mapping[str, Any]) -> Run:
-    """The run succeeded with this record; raises RunLost when it is not this claim's any more."""
-    current = _still_claimed(session, run)
-    current.record = dict(record)
-    return _conclude(session, current, RunState.SUCCEEDED)
-
-
-def fail(session: Session, run: Run, *, code: str, message: str) -> Run:
-    """The run failed, for a reason that may be shown; raises RunLost when it is not this claim's any more."""
-    return _fail(session, _still_claimed(session, run), code, message)
+    run = _locked(session, run_id)
+    if run.state == RunState.RUNNING:
+        raise RunActive(f"run {run.id} is running; cancel it first, or wait for its end")
+    if run.state == RunState.QUEUED:
+        run.not_before = min(run.not_before, database_time(session))
+        session.flush()
+        return run
+    return enqueue(
+        session,
+        pipeline=run.pipeline,
+        as_of=run.as_of,
+        trigger="retry",
+        requested_by=requested_by,
+        full_refresh=run.full_refresh,
+        engine=run.engine,
+        parameters=run.parameters,
+        keys=run.keys,
+        priority=run.priority,
+        max_attempts=run.max_attempts,
+        dedup_key=run.dedup_key,
+        on_duplicate=Duplicate.REFUSE,
+        parent_id=run.parent_id,
+        retry_of=run.id,
+    )
 
 
 def get_run(session: Session, run_id: str) -> Run:
@@ -130,42 +181,81 @@ def get_run(session: Session, run_id: str) -> Run:
     return run
 
 
-def list_runs(session: Session, *, limit: int = 50, before: str | None = None) -> list[Run]:
+def list_runs(
+    session: Session,
+    *,
+    limit: int = 50,
+    before: str | None = None,
+    states: Collection[RunState] = (),
+    pipeline: str | None = None,
+    trigger: str | None = None,
+    parent_id: str | None = None,
+) -> list[Run]:
     """Runs, newest first; ``before`` is the id of the last one of the page before (ids sort by time)."""
     page = select(Run).order_by(Run.id.desc()).limit(limit)
-    return list(session.scalars(page if before is None else page.where(Run.id < before)))
+    if before is not None:
+        page = page.where(Run.id < before)
+    if states:
+        page = page.where(Run.state.in_([state.value for state in states]))
+    for column, value in ((Run.pipeline, pipeline), (Run.trigger, trigger), (Run.parent_id, parent_id)):
+        if value is not None:
+            page = page.where(column == value)
+    return list(session.scalars(page))
 
 
-def _oldest_free(session: Session, run_id: str | None) -> Run | None:
-    """Its row is locked; rows that another worker is claiming now are passed over."""
-    vanished = and_(Run.state == RunState.RUNNING, Run.lease_expires_at <= database_time(session))
-    free = select(Run).where(or_(Run.state == RunState.QUEUED, vanished))
-    if run_id is not None:
-        free = free.where(Run.id == run_id)
-    return session.scalar(free.order_by(Run.id).limit(1).with_for_update(skip_locked=True))
+def holders(session: Session, keys: Collection[str]) -> list[str]:
+    """Ids of the runs that hold one of these keys."""
+    held = select(RunKey.run_id).where(RunKey.key.in_(list(keys)), RunKey.held_since.is_not(None))
+    return sorted(set(session.scalars(held)))
 
 
-def _still_claimed(session: Session, run: Run) -> Run:
-    current = session.get(Run, run.id, with_for_update=True, populate_existing=True)
-    if current is None or current.lease_token != run.lease_token:
-        raise RunLost(f"run {run.id} is no longer this worker's")
-    return current
+def purge(session: Session, *, keep: timedelta, limit: int = 500) -> int:
+    """Remove runs that ended longer ago than ``keep``, oldest first, with their events; how many. Never one that has not
+    ended. Call it again while it returns ``limit``, in transactions of their own."""
+    old = list(
+        session.scalars(
+            select(Run.id)
+            .where(Run.finished_at < database_time(session) - keep, Run.state.in_([state.value for state in FINAL]))
+            .order_by(Run.finished_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+    )
+    for owner in (RunEvent.run_id, RunKey.run_id, Run.id):
+        session.execute(delete(owner.class_).where(owner.in_(old)).execution_options(synchronize_session=False))
+    return len(old)
 
 
-def _fail(session: Session, run: Run, code: str, message: str) -> Run:
-    run.error_code, run.error_message = code, message[:_MESSAGE_LENGTH]
-    return _conclude(session, run, RunState.FAILED)
-
-
-def _conclude(session: Session, run: Run, state: RunState) -> Run:
-    move(run, state)
-    run.finished_at, run.lease_expires_at = database_time(session), None
-    session.flush()
+def _insert_or_find(session: Session, run: Run) -> Run:
+    """The run, inserted, or the one in whose place it would stand. Two that are inserted at once: one wins."""
+    if (first := _find_same(session, run)) is not None:
+        return first
+    try:
+        with session.begin_nested():
+            move(run, RunState.QUEUED)
+            session.add(run)
+            session.add_all([RunKey(run_id=run.id, key=key) for key in run.keys])
+            note(session, run, STATE, {"state": run.state})
+    except IntegrityError:
+        if (first := _find_same(session, run)) is None:
+            raise
+        return first
     return run
 
 
-def _code_version() -> str:
-    try:
-        return version("customer360")
-    except PackageNotFoundError:
-        return "unpackaged"
+def _find_same(session: Session, run: Run) -> Run | None:
+    if run.tick_at is not None:
+        tick = select(Run).where(Run.schedule_id == run.schedule_id, Run.tick_at == run.tick_at)
+        if (found := session.scalar(tick)) is not None:
+            return found
+    if run.dedup_key is None:
+        return None
+    active = [RunState.QUEUED.value, RunState.RUNNING.value]
+    return session.scalar(select(Run).where(Run.dedup_key == run.dedup_key, Run.state.in_(active)))
+
+
+def _locked(session: Session, run_id: str) -> Run:
+    run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
+    if run is None:
+        raise UnknownRun(f"there is no run {run_id}")
+    return run

@@ -32,6 +32,9 @@ TRANSITIONS: dict[RunState | None, frozenset[RunState]] = {
 that vanished, ``running`` to ``queued`` one that gave the run back."""
 
 
+FINAL = frozenset(state for state, following in TRANSITIONS.items() if state is not None and not following)
+
+
 class IllegalTransition(Conflict):
     """The run cannot go from its state to the one asked for."""
 
