@@ -109,6 +109,22 @@ def run_pipeline_command(
         runs.print_record(record)
 
 
+@pipeline_app.command("resync")
+def resync_command(
+    dataset: Annotated[str, typer.Argument(help="A dataset with a change feed, for example bronze.support_tickets.")],
+    engine: EngineName = "embedded",
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Begin a change feed anew from a snapshot, after changes were lost; rows that vanished become deletes."""
+    with reporting(json=json), Steps(quiet=json) as steps:
+        record = runs.resync_now(at(home), dataset, engine=engine, progress=steps)
+    if json:
+        print_json(record)
+    else:
+        runs.print_record(record)
+
+
 @app.command()
 def sql(
     query: Annotated[str, typer.Argument(help="One Spark SQL query; tables are named <layer>.<noun>.")],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from typing import Any
@@ -14,11 +14,15 @@ from rich.table import Column, Table
 from cli.installation import Installation
 from cli.output import out
 from kit.clock import today
-from kit.errors import Conflict, what_failed
+from kit.errors import Conflict, Invalid, what_failed
 from kit.faults import boundary
+from lakehouse.dataset import ChangeFeed
+from lakehouse.engine import Engine
+from lakehouse.online.lmdb_store import LmdbStore
 from pipelines.compose import writer_name
+from pipelines.flows.change_feed import run_change_feed
 from pipelines.flows.context import Progress
-from pipelines.runner import check_pipeline, run_pipeline
+from pipelines.runner import PipelineResult, check_pipeline, run_pipeline
 from workers import claims, queue
 from workers.models import Run
 
@@ -30,6 +34,12 @@ class PipelineBusy(Conflict):
     """Another run has what this one needs to itself; the message says which."""
 
     code = "cli.pipeline_busy"
+
+
+class NoChangeFeedFlow(Invalid):
+    """The dataset is fed in another way."""
+
+    code = "cli.no_change_feed"
 
 
 def run_now(
@@ -45,10 +55,34 @@ def run_now(
     """Enqueue a run, carry it out here, and return its record. A failure is recorded before it is raised."""
     check_pipeline(pipeline)
     run = _begin(installation, pipeline, as_of or today(), full_refresh=full_refresh, engine=engine)
+
+    def work(opened: Engine, store: LmdbStore) -> PipelineResult:
+        return run_pipeline(pipeline, installation.context(opened, run, progress, buckets), store)
+
+    return _carry_out(installation, run, work)
+
+
+def resync_now(installation: Installation, dataset: str, *, engine: str, progress: Progress) -> dict[str, Any]:
+    """Let a change feed begin anew, as a run of its own; returns its record."""
+    declared = installation.catalog.get(dataset)
+    if not isinstance(declared.flow, ChangeFeed):
+        raise NoChangeFeedFlow(f"{dataset} is not fed by a change feed; there is nothing to resync")
+    run = _begin(installation, f"resync:{dataset}", today(), full_refresh=False, engine=engine)
+
+    def work(opened: Engine, _store: LmdbStore) -> PipelineResult:
+        context = installation.context(opened, run, progress, 0)
+        return PipelineResult([run_change_feed(context, declared, resync=True)])
+
+    return _carry_out(installation, run, work)
+
+
+def _carry_out(
+    installation: Installation, run: Run, work: Callable[[Engine, LmdbStore], PipelineResult]
+) -> dict[str, Any]:
     boundary("run.claimed")
     try:
-        with _heartbeat(installation, run), installation.engine(engine) as opened, installation.store() as store:
-            result = run_pipeline(pipeline, installation.context(opened, run, progress, buckets), store)
+        with _heartbeat(installation, run), installation.engine(run.engine) as opened, installation.store() as store:
+            result = work(opened, store)
     except Exception as failure:
         told = what_failed(failure)
         _record_failure(installation, run, told["code"], told["message"])
@@ -59,10 +93,10 @@ def run_now(
         claims.finish(session, run, record)
     return {
         "id": run.id,
-        "pipeline": pipeline,
+        "pipeline": run.pipeline,
         "state": "succeeded",
         "as_of": run.as_of.isoformat(),
-        "engine": engine,
+        "engine": run.engine,
         **record,
     }
 

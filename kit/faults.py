@@ -17,6 +17,8 @@ BOUNDARIES = (
     "run.claimed",
     "ingest.files_seen",
     "ingest.batch_planned",
+    "feed.position_read",
+    "feed.batch_planned",
     "flow.batch_planned",
     "flow.computed",
     "flow.quarantine_committed",

@@ -15,11 +15,11 @@ from lakehouse.dataset import (
     AutoCdc,
     AutoLoader,
     ByKey,
+    ChangeFeed,
     Dataset,
     Exported,
     Flow,
     InvalidDeclaration,
-    Recorded,
     Seed,
     Subject,
 )
@@ -28,6 +28,10 @@ from lakehouse.sql.language import Statement, parse, parse_expression
 
 START_AT, END_AT = "__START_AT", "__END_AT"
 """Validity of a history row, half-open; Lakeflow's names."""
+
+FEED_COLUMNS = ("_source_change_type", "_source_commit_version", "_source_commit_timestamp", "_source_generation")
+"""What each row of a change feed was, and when. Delta's own names are taken: they are what a bronze table's own feed adds to
+its rows. Versions are comparable within one ``_source_generation``."""
 
 _FILE_FORMATS = ("json", "csv")
 
@@ -193,10 +197,31 @@ def _check_expectations(dataset: Dataset) -> None:
 
 
 def _check_flow(dataset: Dataset) -> None:
+    if isinstance(dataset.flow, ByKey | AutoCdc):
+        _check_computed(dataset, dataset.flow)
+    else:
+        _check_uncomputed(dataset)
+
+
+def _check_uncomputed(dataset: Dataset) -> None:
     flow = dataset.flow
-    if isinstance(flow, AutoLoader | Recorded | Seed | Exported):
-        _check_uncomputed(dataset, flow)
-        return
+    if dataset.query is not None:
+        raise InvalidDeclaration(f"{dataset.name} is not computed by a query; remove the .sql file")
+    if any(rule.action is not Action.WARN for rule in dataset.expectations):
+        raise InvalidDeclaration(
+            f"{dataset.name} keeps every row: its expectations can only warn; drop or quarantine in silver"
+        )
+    if isinstance(flow, Exported) and dataset.expectations:
+        raise InvalidDeclaration(f"{dataset.name} holds what was recorded, as it was: declare no expectations")
+    if isinstance(flow, AutoLoader) and flow.format not in _FILE_FORMATS:
+        raise InvalidDeclaration(
+            f"{dataset.name}: there is no file format {flow.format}; write {' or '.join(_FILE_FORMATS)}"
+        )
+    if isinstance(flow, ChangeFeed):
+        _check_feed(dataset, flow)
+
+
+def _check_computed(dataset: Dataset, flow: ByKey | AutoCdc) -> None:
     statement_of(dataset)
     if not dataset.keys:
         raise InvalidDeclaration(f"{dataset.name}: a computed dataset declares the keys that tell its rows apart")
@@ -212,19 +237,13 @@ def _check_flow(dataset: Dataset) -> None:
         _check_cdc(dataset, flow)
 
 
-def _check_uncomputed(dataset: Dataset, flow: AutoLoader | Recorded | Seed | Exported) -> None:
-    if dataset.query is not None:
-        raise InvalidDeclaration(f"{dataset.name} is not computed by a query; remove the .sql file")
-    if any(rule.action is not Action.WARN for rule in dataset.expectations):
-        raise InvalidDeclaration(
-            f"{dataset.name} keeps every row: its expectations can only warn; drop or quarantine in silver"
-        )
-    if isinstance(flow, Exported) and dataset.expectations:
-        raise InvalidDeclaration(f"{dataset.name} holds what was recorded, as it was: declare no expectations")
-    if isinstance(flow, AutoLoader) and flow.format not in _FILE_FORMATS:
-        raise InvalidDeclaration(
-            f"{dataset.name}: there is no file format {flow.format}; write {' or '.join(_FILE_FORMATS)}"
-        )
+def _check_feed(dataset: Dataset, flow: ChangeFeed) -> None:
+    for key in flow.keys:
+        dataset.column(key)
+    if not flow.keys:
+        raise InvalidDeclaration(f"{dataset.name}: the flow names the keys that tell the source's rows apart")
+    if absent := [name for name in FEED_COLUMNS if name not in dataset.column_names]:
+        raise InvalidDeclaration(f"{dataset.name}: a change feed's dataset declares {', '.join(absent)} (FEED_COLUMNS)")
 
 
 def _check_cdc(dataset: Dataset, flow: AutoCdc) -> None:

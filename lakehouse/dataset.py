@@ -96,6 +96,19 @@ class AutoLoader:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeFeed:
+    """The changes of one Delta table in the landing zone, appended once each (``readChangeFeed`` in meaning).
+
+    ``path`` is the table's folder, relative to the landing zone. A snapshot comes first, as inserts, then the changes of every
+    later version. ``keys`` tell the source's rows apart: a resync needs them to find the rows that vanished meanwhile.
+    """
+
+    path: str
+    datasource: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AutoCdc:
     """AUTO CDC with Lakeflow's parameter names: the query yields versions, the flow keeps the state they lead to.
 
@@ -146,7 +159,7 @@ class Exported:
     source: str
 
 
-Flow = AutoLoader | AutoCdc | ByKey | Seed | Recorded | Exported
+Flow = AutoLoader | ChangeFeed | AutoCdc | ByKey | Seed | Recorded | Exported
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from typing import Any
 
 from kit.errors import NotFound
 from lakehouse.catalog import Catalog
-from lakehouse.dataset import AutoCdc, AutoLoader, ByKey, Dataset, Exported, Seed
+from lakehouse.dataset import AutoCdc, AutoLoader, ByKey, ChangeFeed, Dataset, Exported, Seed
 from lakehouse.online.store import OnlineStore
+from pipelines.flows.change_feed import run_change_feed
 from pipelines.flows.context import FlowContext, FlowResult
 from pipelines.flows.derive import run_derived
 from pipelines.flows.export import run_exported
@@ -100,6 +101,8 @@ def _flow_of(dataset: Dataset) -> Callable[[FlowContext, Dataset], FlowResult] |
     match dataset.flow:
         case AutoLoader():
             return run_auto_loader
+        case ChangeFeed():
+            return run_change_feed
         case AutoCdc() | ByKey():
             return run_derived
         case Seed():

@@ -19,6 +19,19 @@ INGEST_COLUMNS = (
     Column("_datasource", "STRING", "Source system.", nullable=False),
 )
 
+FEED_COLUMNS = (
+    Column("_source_change_type", "STRING", "insert, update_preimage, update_postimage or delete.", nullable=False),
+    Column("_source_commit_version", "BIGINT", "Version of the source table that made the change.", nullable=False),
+    Column("_source_commit_timestamp", "TIMESTAMP", "When that version was committed.", nullable=False),
+    Column(
+        "_source_generation",
+        "BIGINT",
+        "Batch whose snapshot the versions count from: it grows when the feed begins anew.",
+        nullable=False,
+    ),
+)
+"""Columns of a change feed, before INGEST_COLUMNS."""
+
 INGEST_EXPECTATIONS = (
     Expectation("record_parses", "_corrupt_record IS NULL", Action.WARN),
     Expectation("every_field_fits", "_rescued_data IS NULL", Action.WARN),

@@ -9,7 +9,6 @@ nothing else.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
 
 import pyarrow as pa
 
@@ -19,10 +18,8 @@ from lakehouse.dataset import AutoLoader, Dataset
 from lakehouse.files.listing import LandingFile, list_files
 from lakehouse.files.reader import read_files
 from lakehouse.lease import Lease
-from lakehouse.properties import arrow_schema
-from pipelines.flows import quality
-from pipelines.flows.context import FlowContext, FlowResult, retried
-from pipelines.flows.expectations import Quality, measure
+from pipelines.flows.arrival import bring
+from pipelines.flows.context import FlowContext, FlowResult
 
 
 def run_auto_loader(context: FlowContext, dataset: Dataset) -> FlowResult:
@@ -61,50 +58,16 @@ def run_auto_loader(context: FlowContext, dataset: Dataset) -> FlowResult:
 def _ingest(context: FlowContext, dataset: Dataset, batch: Batch, lease: Lease, result: FlowResult) -> None:
     files = context.checkpoints.files(batch)
     context.progress(dataset.name, f"reading {len(files)} files")
-    version = retried(lambda: _append(context, dataset, batch, files, lease, result))
-    boundary("flow.target_committed")
-    counts = _measure(context, dataset, batch, version)
-    if counts.total:
-        retried(lambda: quality.record_metrics(context, dataset, batch, counts))
-    boundary("flow.metrics_committed")
-    context.checkpoints.mark(batch, target_version=version)
-    boundary("flow.batch_marked")
-    result.batches += 1
-    result.files += len(files)
-    result.rows_in += counts.total
-    result.rows_out += counts.total
-    result.rows_written += counts.total
-    result.count_failures(counts.failures)
-
-
-def _append(
-    context: FlowContext, dataset: Dataset, batch: Batch, files: list[LandingFile], lease: Lease, result: FlowResult
-) -> int:
-    """Append the files' records unless they are there already; returns the table's version."""
 
     def unreadable(file: LandingFile, reason: str) -> None:
         context.checkpoints.mark_unreadable(dataset.name, file, reason)
         result.unreadable_files += 1
 
-    reached = context.engine.batch(dataset.name, dataset.name) >= batch.batch
-    batches = iter(()) if reached else read_files(context.landing, files, dataset, batch.planned_at, unreadable)
-    first = next(batches, None)
-    if first is None:
-        return context.engine.version(dataset.name) or 0
-    rows = pa.RecordBatchReader.from_batches(arrow_schema(dataset), chain((first,), batches))
-    with context.engine.session(batch.as_of) as session:
-        return session.append_rows(dataset, rows, context.commit(dataset.name, batch.batch, lease)).version
+    def rows() -> Iterator[pa.RecordBatch]:
+        return read_files(context.landing, files, dataset, batch.planned_at, unreadable)
 
-
-def _measure(context: FlowContext, dataset: Dataset, batch: Batch, version: int) -> Quality:
-    """Count the expectations over the rows of one batch, which its instant tells from all others."""
-    if not dataset.expectations:
-        return Quality()
-    instant = int(batch.planned_at.timestamp() * 1_000_000)
-    with context.engine.session(batch.as_of) as session:
-        session.bind("__bronze", dataset.name, version)
-        session.define("__arrived", f"SELECT * FROM __bronze WHERE unix_micros(_ingested_at) = {instant}")
-        return measure(session, dataset, "__arrived")
+    bring(context, dataset, batch, lease, result, rows)
+    result.files += len(files)
 
 
 def _batches(files: list[LandingFile], limit: int) -> Iterator[list[LandingFile]]:
