@@ -18,7 +18,7 @@ from kit.errors import Conflict, Invalid, what_failed
 from kit.faults import boundary
 from lakehouse.dataset import ChangeFeed
 from lakehouse.engine import Engine
-from lakehouse.online.lmdb_store import LmdbStore
+from lakehouse.online.store import OnlineStore
 from pipelines.compose import writer_name
 from pipelines.flows.change_feed import run_change_feed
 from pipelines.flows.context import Progress
@@ -56,7 +56,7 @@ def run_now(
     check_pipeline(pipeline)
     run = _begin(installation, pipeline, as_of or today(), full_refresh=full_refresh, engine=engine)
 
-    def work(opened: Engine, store: LmdbStore) -> PipelineResult:
+    def work(opened: Engine, store: OnlineStore) -> PipelineResult:
         return run_pipeline(pipeline, installation.context(opened, run, progress, buckets), store)
 
     return _carry_out(installation, run, work)
@@ -69,7 +69,7 @@ def resync_now(installation: Installation, dataset: str, *, engine: str, progres
         raise NoChangeFeedFlow(f"{dataset} is not fed by a change feed; there is nothing to resync")
     run = _begin(installation, f"resync:{dataset}", today(), full_refresh=False, engine=engine)
 
-    def work(opened: Engine, _store: LmdbStore) -> PipelineResult:
+    def work(opened: Engine, _store: OnlineStore) -> PipelineResult:
         context = installation.context(opened, run, progress, 0)
         return PipelineResult([run_change_feed(context, declared, resync=True)])
 
@@ -77,7 +77,7 @@ def resync_now(installation: Installation, dataset: str, *, engine: str, progres
 
 
 def _carry_out(
-    installation: Installation, run: Run, work: Callable[[Engine, LmdbStore], PipelineResult]
+    installation: Installation, run: Run, work: Callable[[Engine, OnlineStore], PipelineResult]
 ) -> dict[str, Any]:
     boundary("run.claimed")
     try:

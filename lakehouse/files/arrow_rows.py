@@ -60,9 +60,7 @@ def _as_declared(column: pa.Array, data_type: DataType) -> tuple[pa.Array, np.nd
     if _is_text(column.type):
         texts = column.cast(pa.string())
         typed, unsettled = (
-            read_column(texts, data_type)
-            if data_type.element is None and not data_type.is_struct
-            else _none(texts, data_type)
+            read_column(texts, data_type) if not pa.types.is_nested(data_type.arrow) else _none(texts, data_type)
         )
         return _settle(typed, np.flatnonzero(unsettled), texts, data_type)
     if _is_kin(column.type, data_type.arrow):
@@ -128,7 +126,7 @@ def _settle(
 
 
 def _read(scalar: pa.Scalar, data_type: DataType) -> object:
-    if data_type.is_struct or data_type.element is not None:
+    if pa.types.is_nested(data_type.arrow):
         return MISFIT
     try:
         value = scalar.as_py()
