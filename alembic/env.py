@@ -7,13 +7,14 @@ from typing import Any
 from alembic import context
 from sqlalchemy import JSON, Column, Connection, text
 
+import governance.audit.models
 import governance.models
 import lakehouse.models
 import workers.models
 from kit.db import Base, Database, Instant
 from kit.settings import Settings
 
-MODELS = (governance.models, lakehouse.models, workers.models)
+MODELS = (governance.audit.models, governance.models, lakehouse.models, workers.models)
 """The modules that declare tables on Base."""
 
 ADVISORY_LOCK = 360_360

@@ -1,0 +1,115 @@
+"""How rows hold each other: the canonical form of a row, its digest over the one before, and anchors over all heads.
+
+Everything is keyed: without the key ring a row can neither be changed nor added so that it fits. A writer's key is derived from
+the ring's ``audit`` key and from who the writer says it is, so that a chain belongs to its writer row.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+from kit.keyring import KeyRing, Mac, Purpose
+
+FORMAT = 1
+"""Version of the canonical forms; it stands in each of them."""
+
+_SIGNED = (
+    "writer",
+    "seq",
+    "at",
+    "service",
+    "action",
+    "principal",
+    "status",
+    "error",
+    "request_id",
+    "customer",
+    "source",
+    "params",
+    "anchor",
+)
+_HASH_LENGTH = 32
+
+
+class Identity(NamedTuple):
+    """Who a writer is: an id of its own, what its process is called, since when."""
+
+    id: str
+    name: str
+    started_at: datetime
+
+
+class WriterKey(NamedTuple):
+    """The key of one chain, and the id of the ring's key that it comes from."""
+
+    key_id: str
+    secret: bytes
+
+
+class Head(NamedTuple):
+    """The newest row of a chain at some moment."""
+
+    writer: int
+    seq: int
+    digest: bytes
+
+
+def writer_key(ring: KeyRing, who: Identity, key_id: str | None = None) -> WriterKey | None:
+    """The key of a writer's chain, under the ring's current key or the one named; None where the ring has it no more."""
+    data = _canonical([FORMAT, who.id, who.name, micros(who.started_at)])
+    mac = _mac(ring, data, "audit.writer", key_id)
+    return None if mac is None else WriterKey(mac.key_id, mac.digest)
+
+
+def digest(key: WriterKey, previous: bytes, row: Mapping[str, Any]) -> bytes:
+    """The digest of a row after the one whose digest is ``previous`` (``b""`` for the first)."""
+    values = [micros(row[name]) if name == "at" else row[name] for name in _SIGNED]
+    return hmac.digest(key.secret, previous + _canonical([FORMAT, *values]), "sha256")
+
+
+def anchor_mac(
+    ring: KeyRing, number: int, at: datetime, heads: Iterable[Head], previous: bytes, key_id: str | None = None
+) -> Mac | None:
+    """The keyed hash of an anchor, under the ring's current key or the one named; None where the ring has it no more."""
+    listed = [[head.writer, head.seq, head.digest.hex()] for head in sorted(heads)]
+    data = _canonical([FORMAT, number, micros(at), previous.hex(), listed])
+    return _mac(ring, data, "audit.anchor", key_id)
+
+
+def keyed_hash(ring: KeyRing, value: str, what: str) -> str:
+    """What is kept of a customer's id or an address."""
+    return _short(ring.mac(Purpose.AUDIT, value.encode("utf-8", "replace"), context=f"audit.{what}"))
+
+
+def keyed_hashes(ring: KeyRing, value: str, what: str) -> tuple[str, ...]:
+    """All that may have been kept of a value, over the rotations of the key."""
+    return tuple(map(_short, ring.macs(Purpose.AUDIT, value.encode("utf-8", "replace"), context=f"audit.{what}")))
+
+
+def canonical_params(params: Mapping[str, str]) -> str:
+    """JSON with sorted keys, without spaces."""
+    return orjson.dumps(dict(params), option=orjson.OPT_SORT_KEYS).decode() if params else "{}"
+
+
+def micros(at: datetime) -> int:
+    """Microseconds since 1970, exactly."""
+    return int(at.timestamp()) * 1_000_000 + at.microsecond
+
+
+def _short(mac: Mac) -> str:
+    return mac.digest.hex()[:_HASH_LENGTH]
+
+
+def _canonical(values: list[Any]) -> bytes:
+    return orjson.dumps(values)
+
+
+def _mac(ring: KeyRing, data: bytes, context: str, key_id: str | None) -> Mac | None:
+    if key_id is None:
+        return ring.mac(Purpose.AUDIT, data, context=context)
+    return next((mac for mac in ring.macs(Purpose.AUDIT, data, context=context) if mac.key_id == key_id), None)
