@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 
+from governance.audit.reading import AuditExport
 from kit.db import Database
 from kit.errors import Invalid
+from kit.keyring import KeyRing
 from kit.settings import Settings
 from lakehouse.checkpoints import Checkpoints
 from lakehouse.embedded.engine import EmbeddedEngine
@@ -77,8 +79,18 @@ def flow_context(
         full_refresh=full_refresh,
         buckets=buckets,
         batch_max_bytes=settings.batch_max_mb << 20,
+        exports={"audit": AuditExport(database, key_ring(settings))},
         progress=progress,
         stopping=stopping,
+    )
+
+
+def key_ring(settings: Settings) -> KeyRing:
+    """The key ring of an installation. Nothing is read or made before a key is needed."""
+    return KeyRing.choose(
+        settings.own_keyring_file,
+        document=settings.keyring.get_secret_value(),
+        secret_file=settings.keyring_file,
     )
 
 

@@ -1,6 +1,6 @@
 """Add the audit trail.
 
-Revision: 16c836c53b3a, after f8dff12789cd
+Revision: 16c836c53b3a, after 8bc7b8ca3bc3
 
 Going down drops the trail: export it first (`c360 pipeline run system`).
 """
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "16c836c53b3a"
-down_revision = "f8dff12789cd"
+down_revision = "8bc7b8ca3bc3"
 branch_labels = None
 depends_on = None
 

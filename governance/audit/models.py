@@ -48,7 +48,7 @@ class AuditRow(Base):
         Index("ix_audit_event__principal", "principal", "at"),
     )
 
-    writer: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    writer: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     at: Mapped[datetime]
     service: Mapped[str] = mapped_column(String(NAME))
@@ -80,7 +80,7 @@ class AuditHead(Base):
 
     __tablename__ = "audit_anchor_head"
 
-    anchor: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    writer: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    anchor: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    writer: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     seq: Mapped[int] = mapped_column(BigInteger)
     digest: Mapped[bytes] = mapped_column(LargeBinary(32))

@@ -12,7 +12,7 @@ import pyarrow as pa
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
-from governance.audit import chain
+from governance.audit import chain, store
 from governance.audit.models import AuditHead, AuditRow
 from kit.db import Database
 from kit.keyring import KeyRing
@@ -61,12 +61,13 @@ def list_events(
 class AuditExport:
     """The trail in the order of its anchors: position n is all that the n-th anchor was the first to bind."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, ring: KeyRing) -> None:
         self._database = database
+        self._ring = ring
 
     def end(self) -> int:
-        with self._database.reading() as session:
-            return session.scalar(select(func.max(AuditHead.anchor))) or 0
+        """Binds by a new anchor what none binds yet, also the last rows of processes that were killed."""
+        return store.anchor(self._database, self._ring)
 
     def rows(self, after: int, upto: int) -> Iterator[pa.RecordBatch]:
         with self._database.reading() as session:
@@ -93,8 +94,8 @@ def _spans(session: Session, after: int, upto: int) -> list[tuple[int, int, int]
     before = (
         select(AuditHead.writer, func.max(AuditHead.seq)).where(AuditHead.anchor <= after).group_by(AuditHead.writer)
     )
-    firsts = dict(session.execute(before).tuples())
-    return [(writer, firsts.get(writer, 0), last) for writer, last in session.execute(within).tuples()]
+    firsts = {row[0]: row[1] for row in session.execute(before)}
+    return [(row[0], firsts.get(row[0], 0), row[1]) for row in session.execute(within)]
 
 
 def _exported(row: AuditRow) -> dict[str, Any]:

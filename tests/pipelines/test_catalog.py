@@ -70,7 +70,14 @@ def test_every_shipped_dataset_is_declared_whole(name: str) -> None:
 
 
 def test_all_layers_are_found() -> None:
-    assert {name.partition(".")[0] for name in SHIPPED} == {"reference", "bronze", "silver", "gold", "quality"}
+    assert {name.partition(".")[0] for name in SHIPPED} == {
+        "reference",
+        "bronze",
+        "silver",
+        "gold",
+        "quality",
+        "system",
+    }
 
 
 class TestClasses:
