@@ -22,6 +22,8 @@ MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:c360:problem:"
 REQUEST_ID = "c360.request_id"
 """Key of the request's id in the ASGI scope."""
+PROBLEM_CODE = "c360.problem_code"
+"""Key, in the ASGI scope, of the code of the problem that the request was answered with."""
 
 STATUS_OF_KIND = {
     "invalid": HTTPStatus.BAD_REQUEST,
@@ -55,6 +57,7 @@ def problem(
     extra: Mapping[str, Any] | None = None,
 ) -> Response:
     """One problem+json response; ``extra`` adds members."""
+    scope[PROBLEM_CODE] = code
     body = {
         "type": TYPE_PREFIX + code,
         "title": HTTPStatus(status).phrase,

@@ -13,3 +13,13 @@ def now() -> datetime:
 def today() -> date:
     """The present date, in UTC: the default ``as_of`` of a run."""
     return now().date()
+
+
+def aware(instant: datetime | None) -> datetime | None:
+    """An instant as somebody wrote it, in UTC; one without an offset is meant so."""
+    if instant is None or instant.tzinfo is None:
+        return instant and instant.replace(tzinfo=UTC)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:  # within a day of the ends of the calendar
+        return instant.replace(tzinfo=UTC)
