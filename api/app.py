@@ -13,21 +13,21 @@ from api.docs import docs_router
 from api.edge import Edge
 from api.errors import install_error_handlers
 from api.openapi import build_document, render
-from governance.api_keys import ApiKeys
+from governance.callers import Callers
 from lakehouse.dataset import Dataset
 
 
 def create_app(
     *,
     routers: Sequence[APIRouter],
-    keys: ApiKeys,
+    callers: Callers,
     profiles: Dataset,
     resources: Sequence[AbstractContextManager[object]] = (),
 ) -> FastAPI:
     """The application of these routers. ``profiles`` is the dataset whose rows are served: the OpenAPI document tells its columns.
 
     ``resources`` are entered when the server starts and left, last first, when it stops. Behind the app lie, from the outside
-    in: Edge (ids, headers, last resort), Gate (keys), the error handlers, the routes. ``app.state.openapi`` is the rendered
+    in: Edge (ids, headers, last resort), Gate (credentials), the error handlers, the routes. ``app.state.openapi`` is the rendered
     OpenAPI document.
     """
     app = FastAPI(
@@ -44,7 +44,7 @@ def create_app(
     app.state.openapi = render(build_document(app, profiles))
     app.router.routes.extend(docs_router(app.state.openapi).routes)
     install_error_handlers(app)
-    app.add_middleware(Gate, keys=keys)
+    app.add_middleware(Gate, callers=callers)
     app.add_middleware(Edge)
     return app
 

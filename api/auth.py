@@ -1,4 +1,4 @@
-"""Who may call: closed by default. A path that is not listed as open needs a valid API key before it is even looked up;
+"""Who may call: closed by default. A path that is not listed as open needs a valid API key or access token before it is even looked up;
 each route then names the one scope it needs, which is checked, and written into the OpenAPI document, from the same place.
 """
 
@@ -13,23 +13,45 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.errors import problem_of
-from governance.access import Caller, require
+from governance.access import MEANING, Caller, Unauthenticated, require
 from governance.access import Scope as AccessScope
-from governance.api_keys import ApiKeys, Unauthenticated
+from governance.callers import Callers
 from kit.errors import C360Error, Invalid
 
-OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/openapi.json", "/docs"})
+EXCHANGE_PATH = "/oauth/token"
+JWKS_PATH = "/.well-known/jwks.json"
+METADATA_PATH = "/.well-known/oauth-authorization-server"
+OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/openapi.json", "/docs", EXCHANGE_PATH, JWKS_PATH, METADATA_PATH})
+"""Served without credentials; ``EXCHANGE_PATH`` asks for its own."""
+
 OPEN_PREFIX = "/docs/"
+SEND_CREDENTIALS = (
+    "send an API key or an access token, as `Authorization: Bearer <it>` (a key also as `X-API-Key: <key>`)"
+)
 CALLER = "c360.caller"
 """Key of the Caller in the ASGI scope."""
 
 SECURITY_SCHEMES = {
-    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key: `Authorization: Bearer c360_…`."},
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key or an access token: `Authorization: Bearer …`.",
+    },
     "api_key": {
         "type": "apiKey",
         "in": "header",
         "name": "X-API-Key",
-        "description": "The same key in a header of its own.",
+        "description": "An API key in a header of its own.",
+    },
+    "oauth2": {
+        "type": "oauth2",
+        "description": "Access tokens for API keys (RFC 6749, client credentials).",
+        "flows": {
+            "clientCredentials": {
+                "tokenUrl": EXCHANGE_PATH,
+                "scopes": {scope.value: meaning for scope, meaning in MEANING.items()},
+            }
+        },
     },
 }
 
@@ -41,16 +63,16 @@ class InvalidRoute(Invalid):
 
 
 class Gate:
-    """ASGI middleware: puts the Caller into the scope, or answers 401 (503 while keys cannot be checked)."""
+    """ASGI middleware: puts the Caller into the scope, or answers 401 (503 while credentials cannot be checked)."""
 
-    def __init__(self, app: ASGIApp, keys: ApiKeys) -> None:
+    def __init__(self, app: ASGIApp, callers: Callers) -> None:
         self._app = app
-        self._keys = keys
+        self._callers = callers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not is_open(scope["path"]):
             try:
-                scope[CALLER] = self._keys.verify(_key_in(scope))
+                scope[CALLER] = self._callers.verify(_credential_in(scope))
             except C360Error as error:
                 await problem_of(error, scope)(scope, receive, send)
                 return
@@ -108,10 +130,10 @@ def is_open(path: str) -> bool:
     return path in OPEN_PATHS or path.startswith(OPEN_PREFIX)
 
 
-def _key_in(scope: Scope) -> str:
+def _credential_in(scope: Scope) -> str:
     headers: dict[bytes, bytes] = dict(scope["headers"])
     kind, _, credentials = headers.get(b"authorization", b"").partition(b" ")
-    key = credentials.strip() if kind.lower() == b"bearer" else headers.get(b"x-api-key")
-    if key is None:
-        raise Unauthenticated("send an API key, as `Authorization: Bearer <key>` or as `X-API-Key: <key>`")
-    return key.decode("latin-1")
+    credential = credentials.strip() if kind.lower() == b"bearer" else headers.get(b"x-api-key")
+    if credential is None:
+        raise Unauthenticated(SEND_CREDENTIALS)
+    return credential.decode("latin-1")

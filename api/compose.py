@@ -13,10 +13,18 @@ from typing import Self
 from fastapi import FastAPI
 
 from api.app import create_app
+from api.cursors import Cursors
 from api.routers.customers import customers_router
+from api.routers.groups import groups_router
 from api.routers.health import Check, health_router
-from governance.api_keys import ApiKeys
+from api.routers.keys import keys_router
+from api.routers.members import members_router
+from api.routers.oauth import oauth_router
+from api.routers.principals import principals_router
+from governance.callers import Callers
+from governance.tokens import Tokens
 from kit.db import Database
+from kit.keyring import KeyRing
 from kit.settings import Settings
 from lakehouse.online.encode import ProfileEncoder
 from lakehouse.online.lmdb_store import LmdbStore
@@ -31,8 +39,11 @@ def build(settings: Settings, *, store: OnlineStore | None = None, checks: Seque
     ``checks`` are added to those that readiness makes anyway.
     """
     database = Database(settings.control_database_url)
-    keys = ApiKeys(database)
-    resources: list[AbstractContextManager[object]] = [closing(database), keys]
+    ring = key_ring(settings)
+    cursors = Cursors(ring)
+    tokens = Tokens(ring, settings.issuer)
+    callers = Callers(database, tokens)
+    resources: list[AbstractContextManager[object]] = [closing(database), _Completed(ring), callers]
     warmup = None
     if store is None:
         store = own = open_store(settings)
@@ -42,9 +53,14 @@ def build(settings: Settings, *, store: OnlineStore | None = None, checks: Seque
     return create_app(
         routers=[
             customers_router(store, profiles, view),
-            health_router([online, Check("api_keys", partial(_keys_lack, keys)), *checks]),
+            principals_router(database, cursors),
+            keys_router(database, cursors),
+            groups_router(database, cursors),
+            members_router(database, cursors),
+            oauth_router(callers, ring, settings.issuer),
+            health_router([online, Check("callers", partial(_callers_lack, callers)), *checks]),
         ],
-        keys=keys,
+        callers=callers,
         profiles=profiles,
         resources=resources,
     )
@@ -55,10 +71,35 @@ def open_store(settings: Settings, *, writable: bool = False) -> LmdbStore:
     return LmdbStore(settings.online, settings.online_map_mb, readonly=not writable)
 
 
+def key_ring(settings: Settings) -> KeyRing:
+    """The key ring of an installation. Nothing is read or made before a key is needed."""
+    return KeyRing.choose(
+        settings.own_keyring_file,
+        document=settings.keyring.get_secret_value(),
+        secret_file=settings.keyring_file,
+    )
+
+
 def describe() -> bytes:
     """The OpenAPI document of the application as it is composed here."""
     document: bytes = build(Settings(home=Path("nowhere"), database_url="sqlite://")).state.openapi
     return document
+
+
+class _Completed:
+    """A key ring that has a key for every purpose before the server starts: what is wrong with it is told then, not in a request."""
+
+    def __init__(self, ring: KeyRing) -> None:
+        self._ring = ring
+
+    def __enter__(self) -> Self:
+        self._ring.complete()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is held open."""
 
 
 class Warmup:
@@ -87,5 +128,5 @@ def _online_lack(store: OnlineStore, view: str, warmup: Warmup | None) -> str | 
     return None if store.header(view) is not None else f"no {view} are published yet; run the pipeline"
 
 
-def _keys_lack(keys: ApiKeys) -> str | None:
-    return None if keys.is_fresh else "API keys cannot be read; is the control database there and migrated?"
+def _callers_lack(callers: Callers) -> str | None:
+    return None if callers.is_fresh else "callers cannot be read; is the control database there and migrated?"

@@ -72,6 +72,10 @@ class Cursors:
         position: list[str | int] = orjson.loads(data)
         return position
 
+    def after(self, cursor: str | None, *, of: str) -> str:
+        """The key after which a page begins, in a list that is sorted by one text: empty for the first page."""
+        return str(self.open(cursor, of=of)[0]) if cursor is not None else ""
+
     def page(
         self, rows: Sequence[Row], limit: int, position: Callable[[Row], Sequence[str | int]], *, of: str
     ) -> tuple[Sequence[Row], str | None]:

@@ -10,13 +10,13 @@ from typing import Any
 import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
 
-from governance.access import MissingScope
-from governance.api_keys import Unauthenticated
-from kit.errors import C360Error
+from governance.access import MissingScope, Unauthenticated
+from kit.errors import C360Error, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:c360:problem:"
@@ -40,9 +40,19 @@ _FAULT = "something went wrong on our side; tell the operator the request id"
 _logger = logging.getLogger(__name__)
 
 
+class DatabaseUnavailable(Unavailable):
+    """The control database does not answer, or not in time."""
+
+    code = "control.unavailable"
+
+    def __init__(self) -> None:
+        super().__init__("the control database does not answer; try again in a few seconds")
+
+
 def install_error_handlers(app: FastAPI) -> None:
     """Answer every error the routes raise as a problem."""
     app.add_exception_handler(C360Error, _on_own_error)
+    app.add_exception_handler(OperationalError, _on_silent_database)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
 
@@ -95,6 +105,12 @@ def unknown_fault(scope: Scope) -> Response:
 async def _on_own_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, C360Error)  # noqa: S101 - registered for this type
     return problem_of(error, request.scope)
+
+
+async def _on_silent_database(request: Request, error: Exception) -> Response:
+    """Locked for too long, or out of reach. Its text may hold values: what is logged is its type."""
+    _logger.error("request %s: the control database failed: %s", request.scope.get(REQUEST_ID), type(error).__name__)
+    return problem_of(DatabaseUnavailable(), request.scope)
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:

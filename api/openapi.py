@@ -12,14 +12,17 @@ from typing import Any
 import orjson
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 
-from api.auth import SECURITY_SCHEMES, is_open
+from api.auth import SECURITY_SCHEMES, SEND_CREDENTIALS, is_open
 from api.errors import INVALID_REQUEST, INVALID_REQUEST_DETAIL
 from api.schemas.health import HEALTH_SCHEMA, READINESS_SCHEMA
+from api.schemas.oauth import OAUTH_SCHEMAS
 from api.schemas.problem import PROBLEM_SCHEMA, problem_response
 from api.schemas.profile import META_SCHEMA, profile_schema
-from governance.access import MissingScope, Scope
-from governance.api_keys import KeysUnavailable, MalformedKey, Unauthenticated, UnknownKey
+from governance.access import MEANING, MissingScope, Scope, Unauthenticated
+from governance.callers import KeysUnavailable, MalformedKey, UnknownKey
+from governance.tokens import ExpiredToken, InvalidToken
 from lakehouse.dataset import Dataset
 
 API_VERSION = "1.0"
@@ -27,8 +30,11 @@ API_VERSION = "1.0"
 
 _DESCRIPTION = """One profile per customer, computed in a lakehouse and served by id.
 
-**Keys.** Every path but health and these pages needs an API key, sent as `Authorization: Bearer <key>` or `X-API-Key: <key>`.
-What a key may do is its scopes: `profiles:read` reads profiles without personal data, `profiles:read:pii` adds personal data.
+**Who may.** Every path but health and these pages needs an API key, sent as `Authorization: Bearer <key>` or `X-API-Key: <key>`, or a
+short-lived access token in its place (`POST /oauth/token`). A key belongs to a principal; what it may is told by scopes, its principal's own and those of
+its groups:
+
+{scopes}
 
 **Values.** Money and other decimals are strings with a fixed number of decimals (`"1234.50"`), so that no reader turns them into floats.
 Instants are RFC 3339 in UTC, dates ISO 8601. `null` means unknown.
@@ -41,10 +47,15 @@ def build_document(app: FastAPI, dataset: Dataset) -> dict[str, Any]:
     document = get_openapi(
         title="Customer 360",
         version=API_VERSION,
-        description=_DESCRIPTION,
+        description=_DESCRIPTION.replace(
+            "{scopes}", "\n".join(f"- `{scope}`: {text}" for scope, text in MEANING.items())
+        ),
         routes=app.routes,
         tags=[
             {"name": "customers", "description": "Profiles."},
+            {"name": "principals", "description": "Services and people, their keys."},
+            {"name": "groups", "description": "Groups and who is in them."},
+            {"name": "tokens", "description": "Access tokens (OAuth 2)."},
             {"name": "health", "description": "For load balancers and orchestrators."},
         ],
     )
@@ -54,6 +65,7 @@ def build_document(app: FastAPI, dataset: Dataset) -> dict[str, Any]:
             if not is_open(path):
                 refusals = refusals | _refusals(operation)
             operation["responses"] = dict(sorted((operation["responses"] | refusals).items()))
+    _restore_examples(document, app)
     components = document.setdefault("components", {})
     components["securitySchemes"] = SECURITY_SCHEMES
     described = {
@@ -61,6 +73,7 @@ def build_document(app: FastAPI, dataset: Dataset) -> dict[str, Any]:
     }
     components["schemas"] = described | {
         "CustomerProfile": profile_schema(dataset),
+        **OAUTH_SCHEMAS,
         "Health": HEALTH_SCHEMA,
         "Problem": PROBLEM_SCHEMA,
         "ProfileMeta": META_SCHEMA,
@@ -84,12 +97,27 @@ _INVALID = {
 """What stands in the document in place of the framework's own form of errors."""
 
 
+def _restore_examples(document: dict[str, Any], app: FastAPI) -> None:
+    """Put each route's examples in as they were written: the framework leaves out what is null."""
+    for route in app.routes:
+        if not isinstance(route, APIRoute) or not route.include_in_schema:
+            continue
+        for method in route.methods or ():
+            described = document["paths"][route.path_format][method.lower()]["responses"]
+            for status, response in route.responses.items():
+                for kind, content in response.get("content", {}).items():
+                    if "example" in content:
+                        described[str(status)]["content"][kind]["example"] = content["example"]
+
+
 def _refusals(operation: dict[str, Any]) -> dict[str, Any]:
     """What the gate may answer in place of a route."""
     unauthenticated = [
-        Unauthenticated("send an API key, as `Authorization: Bearer <key>` or as `X-API-Key: <key>`"),
+        Unauthenticated(SEND_CREDENTIALS),
         MalformedKey("this is not an API key of this service, or it is mistyped: its checksum does not match"),
         UnknownKey("this API key is not valid, or was revoked"),
+        InvalidToken(),
+        ExpiredToken(),
     ]
     forbidden = [MissingScope(Scope(name)) for name in operation["x-scopes"]]
     unavailable = KeysUnavailable("API keys cannot be checked at present; try again in a few seconds")

@@ -36,12 +36,13 @@ from starlette.types import Receive, Scope, Send
 
 from api.compose import build, open_store
 from governance.api_keys import create_key
-from kit.db import Base, Database
+from kit.db import Database
 from kit.settings import Settings
 from lakehouse.online.encode import ProfileEncoder
 from lakehouse.online.store import Header
 from lakehouse.schema import DataType
 from pipelines.gold.customer_360 import dataset
+from workers.migrate import upgrade
 
 CONNECTIONS = 16
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -113,7 +114,7 @@ def _prepare(home: Path, count: int) -> tuple[str, int]:
     """A key for everything, a store of ``count`` profiles, and the size of a typical response."""
     settings = Settings(home=home)
     database = Database(settings.control_database_url)
-    Base.metadata.create_all(database.engine)
+    upgrade(database)
     with database.transaction() as session:
         key = create_key(session, name="bench", scopes=["profiles:read", "profiles:read:pii"]).secret
     database.close()

@@ -7,19 +7,16 @@ import os
 from pathlib import Path
 
 from cli.installation import Installation
-from governance.access import Scope
 from governance.api_keys import create_key, list_keys
 from kit.settings import Settings
 
-_ALL = tuple(scope.value for scope in Scope)
-
 
 def first_key(installation: Installation) -> str | None:
-    """Issue the first key of an installation and return it; None where there is one already."""
+    """Make the first admin of an installation and return its key; None where there is a key already."""
     with installation.database.transaction() as session:
         if list_keys(session):
             return None
-        return create_key(session, name="first key", scopes=_ALL).secret
+        return create_key(session, name="first admin", groups=["admin"]).secret
 
 
 def demo_key(installation: Installation) -> str:
@@ -33,7 +30,7 @@ def demo_key(installation: Installation) -> str:
             if kept.split("_")[1] in valid:
                 return kept
             path.unlink()
-        key = create_key(session, name="demo", scopes=_ALL).secret
+        key = create_key(session, name="demo", groups=["admin"]).secret
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump({"api_key": key}, file)

@@ -6,10 +6,11 @@ segments are cut along the same classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from types import MappingProxyType
 from typing import ClassVar
 
 from kit.errors import Denied, Invalid
@@ -28,10 +29,30 @@ class Scope(StrEnum):
     PRINCIPALS_WRITE = "principals:write"
 
 
+MEANING: Mapping[Scope, str] = MappingProxyType(
+    {
+        Scope.PROFILES_READ: "Read profiles without personal data.",
+        Scope.PROFILES_READ_PII: "See the personal data of profiles too.",
+        Scope.RUNS_READ: "See pipelines, runs and schedules.",
+        Scope.RUNS_WRITE: "Start, cancel and retry runs; change schedules.",
+        Scope.AUDIT_READ: "Read the audit trail.",
+        Scope.PRINCIPALS_READ: "See principals, groups and keys (never a secret).",
+        Scope.PRINCIPALS_WRITE: "Change who may what: the right to everything.",
+    }
+)
+"""Each scope in a sentence, for the documentation."""
+
+
 class UnknownScope(Invalid):
     """A scope nobody defined, or one without the scope it builds on; the message says which there are."""
 
     code = "access.unknown_scope"
+
+
+class Unauthenticated(Denied):
+    """No valid credentials came with the request. Subclasses say what is wrong with them, and never repeat them."""
+
+    code = "auth.unauthenticated"
 
 
 class MissingScope(Denied):
@@ -46,10 +67,12 @@ class MissingScope(Denied):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: the id of the key it proved to hold, and its scopes."""
+    """Who asks: the principal, the API key it proved to hold (or, with ``token_id``, had a token for), and what it may now."""
 
+    principal_id: str
     key_id: str
     scopes: frozenset[Scope]
+    token_id: str | None = None
 
 
 class Policy:
@@ -71,17 +94,25 @@ def require(caller: Caller, scope: Scope) -> None:
         raise MissingScope(scope)
 
 
-def parse_scopes(names: Iterable[str]) -> frozenset[Scope]:
-    """The scopes of these names; raises UnknownScope, also for an empty list and for a scope without its base."""
+def parse_scopes(names: Iterable[str], *, within: frozenset[Scope] | None = None) -> frozenset[Scope]:
+    """The scopes of these names; raises UnknownScope, also for an empty list, for a scope without its base, and for one that is
+    not ``within``."""
     given = set(names)
-    known = {scope.value for scope in Scope}
-    if unknown := sorted(given - known):
-        raise UnknownScope(f"there is no scope {', '.join(unknown)}; choose from {', '.join(sorted(known))}")
+    known = {scope.value for scope in (Scope if within is None else within)}
+    choice = f"choose from {', '.join(sorted(known))}" if known else "there is none to choose"
     if not given:
-        raise UnknownScope(f"a key needs at least one scope; choose from {', '.join(sorted(known))}")
+        raise UnknownScope(f"name at least one scope; {choice}")
+    if not given <= known:
+        raise UnknownScope(f"a scope that was named does not exist, or is not yours to have; {choice}")
     if Scope.PROFILES_READ_PII in given and Scope.PROFILES_READ not in given:
         raise UnknownScope(f"{Scope.PROFILES_READ_PII} adds to {Scope.PROFILES_READ}; give both")
     return frozenset(Scope(name) for name in given)
+
+
+def known_scopes(stored: str) -> frozenset[Scope]:
+    """The scopes of a stored list; those that only a newer release knows are left out."""
+    known = {scope.value for scope in Scope}
+    return frozenset(Scope(name) for name in stored.split() if name in known)
 
 
 @lru_cache(maxsize=256)

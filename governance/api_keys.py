@@ -1,79 +1,35 @@
-"""API keys: issued once, stored as a hash, checked in memory.
+"""API keys: each belongs to a principal, is shown once, stored as a hash, rotated with a grace period, revoked for good.
 
 A key reads ``c360_<prefix>_<secret><checksum>``. The prefix names the key in lists and logs; the secret has 256 random bits; the
 checksum tells a mistyped key from a wrong one (and lets scanners of leaked secrets recognise ours).
-
-A serving process never asks the database per request: ``ApiKeys`` holds all live keys and reads them again every second, so a
-revocation takes effect within seconds. When it could not read them for ``max_age`` seconds it lets nobody in.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
-import logging
 import secrets
-import threading
-import time
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from types import TracebackType
-from typing import Self
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from governance.access import Caller, Scope, parse_scopes
-from governance.models import NAME_LENGTH, ApiKey
+from governance.access import Scope, known_scopes, parse_scopes
+from governance.changes import changing
+from governance.groups import add_member
+from governance.models import ApiKey
+from governance.principals import PrincipalKind, create_principal, get_principal, valid_name
 from kit import clock
-from kit.db import Database
-from kit.errors import Denied, Invalid, NotFound, Unavailable
+from kit.errors import Conflict, Invalid, NotFound
 from kit.ids import new_id
 
+BRAND = "c360_"
 PREFIX_LENGTH = 8
-_BRAND = "c360_"
-_logger = logging.getLogger(__name__)
-_NOBODY = hashlib.sha256(b"").hexdigest()  # what an unknown prefix is compared with, so that it takes as long
-
-
-class Unauthenticated(Denied):
-    """No valid key came with the request. Subclasses say what is wrong with it, and never repeat it."""
-
-    code = "auth.unauthenticated"
-
-
-class MalformedKey(Unauthenticated):
-    """Not a key of ours, or mistyped."""
-
-    code = "auth.malformed_key"
-
-
-class UnknownKey(Unauthenticated):
-    """A well-formed key that is not, or no longer, valid."""
-
-    code = "auth.unknown_key"
-
-
-class ExpiredKey(Unauthenticated):
-    """The right key, after its end."""
-
-    code = "auth.expired_key"
-
-
-class KeysUnavailable(Unavailable):
-    """The keys could not be read for too long, so nobody can be let in."""
-
-    code = "auth.keys_unavailable"
-
-
-class InvalidKeyName(Invalid):
-    """A key needs a name that tells people what it is for."""
-
-    code = "auth.invalid_key_name"
+DEFAULT_GRACE = timedelta(days=1)
+MAX_GRACE = timedelta(days=90)
 
 
 class KeyNotFound(NotFound):
@@ -82,11 +38,24 @@ class KeyNotFound(NotFound):
     code = "auth.key_not_found"
 
 
+class InvalidExpiry(Invalid):
+    """A key ends in the future, a grace period is neither negative nor endless."""
+
+    code = "auth.invalid_expiry"
+
+
+class KeyEnded(Conflict):
+    """A key that is revoked, expired or was rotated already cannot be rotated."""
+
+    code = "auth.key_ended"
+
+
 @dataclass(frozen=True, slots=True)
 class IssuedKey:
     """A new key. ``secret`` is the whole key as the caller sends it: it is shown once and cannot be had again."""
 
     id: str
+    principal_id: str
     prefix: str
     name: str
     scopes: frozenset[Scope]
@@ -94,131 +63,123 @@ class IssuedKey:
     secret: str = field(repr=False)
 
 
-def create_key(session: Session, *, name: str, scopes: Iterable[str], expires_at: datetime | None = None) -> IssuedKey:
-    """Issue a key; raises UnknownScope, InvalidKeyName. Takes effect when the session commits."""
-    if not name.strip() or len(name) > NAME_LENGTH:
-        raise InvalidKeyName(f"give the key a name that says what it is for, up to {NAME_LENGTH} characters")
-    granted = parse_scopes(scopes)
-    prefix = _random_text(5)
-    secret = _with_checksum(f"{_BRAND}{prefix}_{_random_text(32)}")
-    key = ApiKey(
-        id=new_id("key"),
-        prefix=prefix,
-        secret_hash=_digest(secret),
-        name=name.strip(),
-        scopes=" ".join(sorted(granted)),
-        created_at=clock.now(),
-        expires_at=expires_at,
-        revoked_at=None,
-    )
-    session.add(key)
-    session.flush()
-    return IssuedKey(key.id, prefix, key.name, granted, expires_at, secret)
+def create_key(
+    session: Session,
+    *,
+    name: str,
+    groups: Iterable[str] = (),
+    scopes: Iterable[str] = (),
+    kind: PrincipalKind = PrincipalKind.SERVICE,
+    expires_at: datetime | None = None,
+) -> IssuedKey:
+    """A new principal of this name, in these groups and with these scopes of its own, and its first key.
+
+    Raises InvalidName, UnknownGroup, UnknownScope, InvalidExpiry. Takes effect when the session commits.
+    """
+    principal = create_principal(session, name, kind=kind, scopes=scopes)
+    for group in groups:
+        add_member(session, group, principal.id)
+    return issue_key(session, principal.id, expires_at=expires_at)
 
 
-def revoke_key(session: Session, id_or_prefix: str) -> ApiKey:
-    """End a key for good; a key that was revoked before keeps its first date. Raises KeyNotFound."""
+def issue_key(
+    session: Session,
+    principal_id: str,
+    *,
+    name: str | None = None,
+    scopes: Iterable[str] = (),
+    expires_at: datetime | None = None,
+) -> IssuedKey:
+    """One more key of a principal, by default of its name. ``scopes`` narrow what the principal may; none: they do not.
+
+    Raises UnknownPrincipal, InvalidName, UnknownScope, InvalidExpiry. Takes effect when the session commits.
+    """
+    given = list(scopes)
+    narrowed = parse_scopes(given) if given else frozenset()
+    with changing(session):
+        principal = get_principal(session, principal_id)
+        return _issue(session, principal.id, valid_name(principal.name if name is None else name), narrowed, expires_at)
+
+
+def rotate_key(session: Session, id_or_prefix: str, *, grace: timedelta = DEFAULT_GRACE) -> IssuedKey:
+    """A new key in the place of an old one, with the same name, scopes and end. The old one works until the grace period ends.
+
+    Raises KeyNotFound, KeyEnded, InvalidExpiry.
+    """
+    if not timedelta(0) <= grace <= MAX_GRACE:
+        raise InvalidExpiry(f"a grace period lasts up to {MAX_GRACE.days} days; revoke a key that must end at once")
+    with changing(session):
+        old = get_key(session, id_or_prefix)
+        instant = clock.now()
+        if old.revoked_at is not None or old.replaced_by is not None or (old.expires_at or instant) < instant:
+            raise KeyEnded("this key has ended or was rotated already; issue a new one")
+        new = _issue(session, old.principal_id, old.name, known_scopes(old.scopes), old.expires_at)
+        old.replaced_by = new.id
+        old.expires_at = min(old.expires_at or instant + grace, instant + grace)
+    return new
+
+
+def revoke_key(session: Session, id_or_prefix: str, *, force: bool = False) -> ApiKey:
+    """End a key for good; a key that was revoked before keeps its first date. Raises KeyNotFound, LastAdmin."""
+    with changing(session, force=force):
+        key = get_key(session, id_or_prefix)
+        key.revoked_at = key.revoked_at or clock.now()
+    return key
+
+
+def get_key(session: Session, id_or_prefix: str) -> ApiKey:
+    """One key, by its id or its prefix; raises KeyNotFound."""
     key = session.scalars(
         select(ApiKey).where((ApiKey.id == id_or_prefix) | (ApiKey.prefix == id_or_prefix))
     ).one_or_none()
     if key is None:
         raise KeyNotFound("no key has this id or prefix; list them with `c360 token list`")
-    key.revoked_at = key.revoked_at or clock.now()
-    session.flush()
     return key
 
 
-def list_keys(session: Session) -> Sequence[ApiKey]:
-    """Every key ever issued, oldest first."""
-    return session.scalars(select(ApiKey).order_by(ApiKey.created_at, ApiKey.id)).all()
+def list_keys(
+    session: Session, principal_id: str | None = None, *, limit: int | None = None, after: str = ""
+) -> Sequence[ApiKey]:
+    """Every key ever issued (to a principal), oldest first, those after an id (ids sort by time)."""
+    found = select(ApiKey).where(ApiKey.id > after).order_by(ApiKey.id).limit(limit)
+    return session.scalars(found if principal_id is None else found.where(ApiKey.principal_id == principal_id)).all()
 
 
-@dataclass(frozen=True, slots=True)
-class _LiveKey:
-    secret_hash: str
-    expires_at: float
-    caller: Caller
+def prefix_of(secret: str) -> str:
+    """The prefix of what may be a key; whatever it is."""
+    return secret[len(BRAND) : len(BRAND) + PREFIX_LENGTH]
 
 
-class ApiKeys:
-    """The live keys of a database, in memory. As a context manager it keeps itself fresh in a background thread."""
-
-    def __init__(self, database: Database, *, refresh_seconds: float = 1.0, max_age_seconds: float = 15.0) -> None:
-        self._database = database
-        self._refresh_seconds = refresh_seconds
-        self._max_age = max_age_seconds
-        self._keys: Mapping[str, _LiveKey] = {}
-        self._read_at = float("-inf")
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def __enter__(self) -> Self:
-        self._stop.clear()
-        self._refresh_or_log()
-        self._thread = threading.Thread(target=self._keep_fresh, name="api-keys", daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(timeout=5)  # a hanging database must not keep the process from ending
-
-    @property
-    def age(self) -> float:
-        """Seconds since the keys were last read; infinite before the first time."""
-        return time.monotonic() - self._read_at
-
-    @property
-    def is_fresh(self) -> bool:
-        """Whether callers can be let in at all."""
-        return self.age <= self._max_age
-
-    def verify(self, secret: str) -> Caller:
-        """Who holds this key. Reads memory only. Raises MalformedKey, UnknownKey, ExpiredKey, KeysUnavailable."""
-        if not self.is_fresh:
-            raise KeysUnavailable("API keys cannot be checked at present; try again in a few seconds")
-        key = self._keys.get(secret[len(_BRAND) : len(_BRAND) + PREFIX_LENGTH])
-        if not hmac.compare_digest(_digest(secret), key.secret_hash if key is not None else _NOBODY) or key is None:
-            raise _reason_against(secret)
-        if key.expires_at <= time.time():
-            raise ExpiredKey("this API key has expired")
-        return key.caller
-
-    def refresh(self) -> None:
-        """Read the keys now; raises SQLAlchemyError."""
-        began = time.monotonic()
-        with self._database.reading() as session:
-            rows = session.scalars(select(ApiKey).where(ApiKey.revoked_at.is_(None))).all()
-        self._keys = {row.prefix: _live(row) for row in rows}
-        self._read_at = began
-
-    def _keep_fresh(self) -> None:
-        while not self._stop.wait(self._refresh_seconds):
-            self._refresh_or_log()
-
-    def _refresh_or_log(self) -> None:
-        try:
-            self.refresh()
-        except SQLAlchemyError as error:
-            _logger.warning(
-                "API keys could not be read (%s); they were last read %.0f s ago", type(error).__name__, self.age
-            )
+def is_well_formed(secret: str) -> bool:
+    """Whether it is a key of this service, of whatever installation: a mistyped one is not."""
+    return secret.startswith(BRAND) and secret.isascii() and _with_checksum(secret[:-_CHECKSUM_LENGTH]) == secret
 
 
-def _live(row: ApiKey) -> _LiveKey:
-    known = {scope.value for scope in Scope}  # a newer release may have granted scopes that this one does not know
-    scopes = frozenset(Scope(name) for name in row.scopes.split() if name in known)
-    expires_at = row.expires_at.timestamp() if row.expires_at is not None else float("inf")
-    return _LiveKey(row.secret_hash, expires_at, Caller(row.id, scopes))
+def digest_of(secret: str) -> str:
+    """What is stored of a key."""
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _reason_against(secret: str) -> Unauthenticated:
-    if not secret.startswith(_BRAND) or not secret.isascii() or _with_checksum(secret[:-_CHECKSUM_LENGTH]) != secret:
-        return MalformedKey("this is not an API key of this service, or it is mistyped: its checksum does not match")
-    return UnknownKey("this API key is not valid, or was revoked")
+def _issue(
+    session: Session, principal_id: str, name: str, narrowed: frozenset[Scope], expires_at: datetime | None
+) -> IssuedKey:
+    if expires_at is not None and expires_at <= clock.now():
+        raise InvalidExpiry("a key ends in the future; leave the end out for one that does not end")
+    prefix = _random_text(5)
+    secret = _with_checksum(f"{BRAND}{prefix}_{_random_text(32)}")
+    key = ApiKey(
+        id=new_id("key"),
+        principal_id=principal_id,
+        prefix=prefix,
+        secret_hash=digest_of(secret),
+        name=name,
+        scopes=" ".join(sorted(narrowed)),
+        created_at=clock.now(),
+        expires_at=expires_at,
+    )
+    session.add(key)
+    session.flush()
+    return IssuedKey(key.id, principal_id, prefix, name, narrowed, expires_at, secret)
 
 
 def _with_checksum(text: str) -> str:
@@ -231,10 +192,6 @@ def _random_text(size: int) -> str:
 
 def _text(raw: bytes) -> str:
     return base64.b32encode(raw).decode().rstrip("=").lower()
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 _CHECKSUM_LENGTH = len(_text(bytes(4)))

@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     keyring_file: Path | None = Field(default=None, description="File with the key ring, as a secret store mounts it")
     host: str = Field(default="127.0.0.1", description="Address the API listens on")
     port: int = Field(default=8000, ge=0, le=65535, description="Port the API listens on; 0: any free one")
+    public_url: str = Field(
+        default="", description="Where callers reach the API, without a slash at the end; default: http://host:port"
+    )
     spark_master: str = Field(default="local[*]", description="Master of the Spark engine")
     spark_jars: Path = Field(default=Path(".jars"), description="Folder with the Delta jars (make jars)")
 
@@ -49,6 +52,11 @@ class Settings(BaseSettings):
     @property
     def scratch(self) -> Path:
         return self.home / "scratch"
+
+    @property
+    def issuer(self) -> str:
+        """Who issues access tokens. All API processes of an installation must agree on it."""
+        return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
 
     @property
     def own_keyring_file(self) -> Path:

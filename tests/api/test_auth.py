@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from api.auth import HotRoute, InvalidRoute, ScopedRoute
 from governance.access import Scope
 from governance.api_keys import create_key, revoke_key
-from governance.models import ApiKey
+from governance.models import Principal
 from tests.fixtures.serving import Served
 
 
@@ -62,7 +62,7 @@ def test_a_revoked_key_stops_working_while_the_server_runs(served: Served) -> No
 def test_a_key_without_the_scope_is_told_which_one_is_missing(served: Served) -> None:
     with served.database.transaction() as session:
         issued = create_key(session, name="from another release", scopes=[Scope.PROFILES_READ])
-        session.get_one(ApiKey, issued.id).scopes = "shares:read"
+        session.get_one(Principal, issued.principal_id).scopes = "shares:read"
     _until(served, issued.secret, 403)
     response = served.get("/customers/C1", issued.secret)
     assert response.json()["code"] == "access.missing_scope"

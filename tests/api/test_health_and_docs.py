@@ -9,8 +9,10 @@ from starlette.testclient import TestClient
 from api.app import create_app
 from api.compose import build, open_store
 from api.routers.health import Check, health_router
-from governance.api_keys import ApiKeys
+from governance.callers import Callers
+from governance.tokens import Tokens
 from kit.db import Database
+from kit.keyring import KeyRing
 from kit.settings import Settings
 from lakehouse.online.encode import ProfileEncoder
 from lakehouse.online.store import Header, OnlineStoreUnavailable
@@ -28,13 +30,13 @@ def test_it_is_not_ready_before_the_first_publication_and_says_what_to_do(unpubl
     assert (response.status_code, response.json()["code"]) == (503, "service.not_ready")
     assert response.json()["checks"] == {
         "online_store": "no customers are published yet; run the pipeline",
-        "api_keys": None,
+        "callers": None,
     }
     unpublished.publish([], version=1)
     response = unpublished.get("/readyz")
     assert (response.status_code, response.json()) == (
         200,
-        {"status": "ready", "checks": {"online_store": None, "api_keys": None}},
+        {"status": "ready", "checks": {"online_store": None, "callers": None}},
     )
 
 
@@ -42,7 +44,7 @@ def test_it_is_alive_but_not_ready_without_a_control_database(tmp_path: Path) ->
     settings = Settings(home=tmp_path / "none", database_url="")
     with TestClient(build(settings)) as client:
         assert client.get("/healthz").status_code == 200
-        assert "migrated" in client.get("/readyz").json()["checks"]["api_keys"]
+        assert "migrated" in client.get("/readyz").json()["checks"]["callers"]
         assert client.get("/customers/C1", headers={"X-API-Key": "c360_x"}).status_code == 503
 
 
@@ -66,7 +68,11 @@ def test_checks_that_are_handed_in_count_and_may_fail() -> None:
         raise OnlineStoreUnavailable("it does not answer")
 
     checks = [Check("good", lambda: None), Check("bad", lambda: "do this"), Check("gone", unreachable)]
-    app = create_app(routers=[health_router(checks)], keys=ApiKeys(Database("sqlite://")), profiles=dataset)
+    app = create_app(
+        routers=[health_router(checks)],
+        callers=Callers(Database("sqlite://"), Tokens(KeyRing(Path("nowhere")), "https://c360.example")),
+        profiles=dataset,
+    )
     response = TestClient(app).get("/readyz")
     assert response.json()["detail"] == "not ready: bad, gone"
     assert response.json()["checks"] == {"good": None, "bad": "do this", "gone": "it does not answer"}

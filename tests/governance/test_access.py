@@ -45,9 +45,9 @@ def test_positions_follow_the_order_of_the_classes() -> None:
 
 
 def test_require_names_the_scope_that_is_missing() -> None:
-    require(Caller("key_1", READ), Scope.PROFILES_READ)
+    require(Caller("prn_1", "key_1", READ), Scope.PROFILES_READ)
     with pytest.raises(MissingScope, match="profiles:read:pii"):
-        require(Caller("key_1", READ), Scope.PROFILES_READ_PII)
+        require(Caller("prn_1", "key_1", READ), Scope.PROFILES_READ_PII)
 
 
 @pytest.mark.parametrize(
