@@ -56,7 +56,7 @@ PER_ROW = (
 
 GROUPED = (
     "count(*)", "count(s)", "count(DISTINCT s)", "count(DISTINCT i, k)", "sum(k)", "sum(i)", "sum(p)", "sum(CAST(m AS DECIMAL(28,6)))", "min(s)", "max(s)", "min(ts)", "max(p)", "min(f)", "max(f)", "min(flag)", "max(dt)", "sum(DISTINCT k)",
-    "CAST(avg(CAST(p AS DECIMAL(18,6))) AS DECIMAL(38,10))", "CAST(avg(CAST(k AS DECIMAL(10,0))) AS DECIMAL(38,4))", "count_if(flag)", "count_if(i > 100000000000)", "bool_or(flag)", "bool_and(flag)",
+    "CAST(avg(CAST(p AS DECIMAL(18,6))) AS DECIMAL(38,10))", "CAST(avg(CAST(k AS DECIMAL(10,0))) AS DECIMAL(38,4))", "count_if(flag)", "count_if(i > 100000000000)", "count_if(CAST(NULL AS BOOLEAN))", "count_if(s = 'a') FILTER (WHERE s IS NULL)", "bool_or(flag)", "bool_and(flag)",
     "sum(k) FILTER (WHERE flag)", "count(*) FILTER (WHERE k > 3)", "array_sort(collect_set(s))", "array_sort(collect_set(k))", "array_sort(collect_list(k))", "array_sort(collect_list(named_struct('a', k, 'b', id)))", "size(collect_list(s))", "size(collect_set(f))", "count(DISTINCT f)",
     "sum(k) FILTER (WHERE false)", "min(s) FILTER (WHERE length(s) > 2)", "sum(CASE WHEN flag THEN k END)", "coalesce(sum(p), 0)", "sum(q) + count(*)", "sum(CAST(k * p AS DECIMAL(30,6)))", "count(arr)", "max(st.city)",
 )  # fmt: skip

@@ -117,6 +117,10 @@ def _average(node: exp.Expr) -> exp.Expr:
     return _exact_quotient(total, kind[1], exp.Count(this=node.this), 0, average_type(kind))
 
 
+def _count_if(node: exp.Expr) -> exp.Expr:
+    return exp.Count(this=exp.Case(ifs=[exp.If(this=node.this, true=exp.Literal.number(1))]))
+
+
 def _round(node: exp.Expr) -> exp.Expr:
     if node.this.meta.get(KIND) is not Kind.EXACT:
         node.set("this", once(node.this, lambda value: call("c360_exact", value)))
@@ -157,6 +161,9 @@ CORRECTIONS = (
         "try_divide",
         "Spark divides DECIMALs exactly, half-up at a scale of its own; DuckDB as DOUBLE",
         {exp.SafeDivide: _try_divide},
+    ),
+    Correction(
+        "count_if", "0 in Spark where the condition is NULL in every row, NULL in DuckDB", {exp.CountIf: _count_if}
     ),
     Correction("avg", "the average of DECIMALs is exact in Spark, DOUBLE in DuckDB", {exp.Avg: _average}),
     Correction(
