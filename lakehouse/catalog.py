@@ -33,7 +33,7 @@ FEED_COLUMNS = ("_source_change_type", "_source_commit_version", "_source_commit
 """What each row of a change feed was, and when. Delta's own names are taken: they are what a bronze table's own feed adds to
 its rows. Versions are comparable within one ``_source_generation``."""
 
-_FILE_FORMATS = ("json", "csv")
+_FILE_FORMATS = ("json", "csv", "parquet")
 
 
 class UnknownDataset(NotFound):
@@ -215,7 +215,7 @@ def _check_uncomputed(dataset: Dataset) -> None:
         raise InvalidDeclaration(f"{dataset.name} holds what was recorded, as it was: declare no expectations")
     if isinstance(flow, AutoLoader) and flow.format not in _FILE_FORMATS:
         raise InvalidDeclaration(
-            f"{dataset.name}: there is no file format {flow.format}; write {' or '.join(_FILE_FORMATS)}"
+            f"{dataset.name}: there is no file format {flow.format}; write {', '.join(_FILE_FORMATS)}"
         )
     if isinstance(flow, ChangeFeed):
         _check_feed(dataset, flow)

@@ -87,7 +87,7 @@ class NoSubject:
 class AutoLoader:
     """Files of one landing folder, appended once each (Databricks Auto Loader's ``cloudFiles`` in meaning).
 
-    ``path`` is a glob relative to the landing zone; ``format`` is ``json`` (one record a line) or ``csv``.
+    ``path`` is a glob relative to the landing zone; ``format`` is ``json`` (one record a line), ``csv`` or ``parquet``.
     """
 
     path: str

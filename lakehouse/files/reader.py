@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 import pyarrow as pa
 
@@ -16,25 +15,16 @@ from lakehouse.dataset import AutoLoader, Dataset
 from lakehouse.files.csv_lines import CsvLines
 from lakehouse.files.json_lines import JsonLines
 from lakehouse.files.listing import LandingFile, leads_outside
+from lakehouse.files.parquet_file import read_parquet
 from lakehouse.files.rows import CORRUPT, RESCUED, ROW_NUMBER, SourceColumns
+from lakehouse.files.text_file import read_text
 from lakehouse.files.unreadable import Unreadable
 from lakehouse.properties import arrow_schema
 
 BATCH_ROWS = 65_536
 BATCH_BYTES = 32 << 20
 CHUNK_BYTES = 8 << 20
-MAX_RECORD_BYTES = 16 << 20
-"""A longer record is not parsed: it becomes corrupt rows of at most about this size each, with one row number."""
 
-_FOREIGN = (
-    (b"\xff\xfe", "it is UTF-16 or UTF-32: land it as UTF-8"),
-    (b"\xfe\xff", "it is UTF-16 or UTF-32: land it as UTF-8"),
-    (b"\x00\x00\xfe\xff", "it is UTF-16 or UTF-32: land it as UTF-8"),
-    (b"\x1f\x8b", "it is compressed (gzip): land it unpacked"),
-    (b"\x28\xb5\x2f\xfd", "it is compressed (zstd): land it unpacked"),
-    (b"PK\x03\x04", "it is compressed (zip): land it unpacked"),
-    (b"PAR1", "it is Parquet: the dataset's flow reads text"),
-)
 _TIMESTAMP = pa.timestamp("us", tz="UTC")
 
 
@@ -50,13 +40,20 @@ class ChangedWhileRead(Unavailable):
     code = "files.changed_while_read"
 
 
-class _Format(Protocol):
-    def read(self, buffer: bytes, *, final: bool) -> tuple[int, list[pa.Table]]: ...
+class FileSpoiled(Unavailable):
+    """A file proved unreadable, and was reported, after some of its rows had been yielded: what was read is to be given up and
+    the other files read again."""
 
-    def read_corrupt(self, line: bytes, *, continued: bool) -> pa.Table: ...
+    code = "files.spoiled"
 
 
-_FORMATS: dict[str, Callable[[SourceColumns], _Format]] = {"csv": CsvLines, "json": JsonLines}
+Read = Callable[[BinaryIO, SourceColumns, int], Iterator[pa.Table]]
+
+_FORMATS: dict[str, Read] = {
+    "csv": lambda stream, columns, chunk_bytes: read_text(stream, CsvLines(columns), chunk_bytes),
+    "json": lambda stream, columns, chunk_bytes: read_text(stream, JsonLines(columns), chunk_bytes),
+    "parquet": read_parquet,
+}
 
 
 def read_files(
@@ -71,10 +68,10 @@ def read_files(
     """Every record of the files, in order, as batches of the declared columns in the declared types; at most
     BATCH_ROWS rows each, small files together.
 
-    Memory is bounded by ``chunk_bytes`` and MAX_RECORD_BYTES, not by the size of a file. A file of which no row can
-    be had (empty, another encoding or format, no such header, gone or changed since it was listed, linked from
-    outside the landing zone) is reported with a reason that holds nothing of its content, before any of its rows is
-    yielded, and left out. Raises ChangedWhileRead when a file changes under the reader.
+    Memory is bounded by ``chunk_bytes`` and the longest record, not by the size of a file. A file that cannot be read
+    (empty, damaged, another encoding or format, no such header, gone or changed since it was listed, linked from outside the
+    landing zone) is reported with a reason that holds nothing of its content, and left out. Raises FileSpoiled where
+    that shows after rows of it were yielded, and ChangedWhileRead when a file changes under the reader.
     """
     flow, columns, schema = _check(dataset)
     pending: list[pa.Table] = []
@@ -86,15 +83,21 @@ def read_files(
             "_file_modification_time": pa.scalar(file.mtime_us, _TIMESTAMP),
             "_datasource": pa.scalar(flow.datasource, pa.string()),
         }
+        before, is_under_way = len(pending), False
         try:
-            for table in _read_file(landing, file, _FORMATS[flow.format](columns), chunk_bytes):
+            for table in _read_file(landing, file, _FORMATS[flow.format], columns, chunk_bytes):
                 pending.append(_complete(table, constants, schema))
                 rows, size = rows + table.num_rows, size + table.nbytes
                 if rows >= BATCH_ROWS or size >= BATCH_BYTES:
+                    is_under_way = True
                     yield from _batches(pending)
                     pending, rows, size = [], 0, 0
         except Unreadable as reason:
             on_unreadable(file, reason.message)
+            if is_under_way:
+                raise FileSpoiled(f"{file.path} is left out: {reason.message}; the others are read again") from None
+            del pending[before:]
+            rows, size = sum(table.num_rows for table in pending), sum(table.nbytes for table in pending)
     if pending:
         yield from _batches(pending)
 
@@ -119,6 +122,10 @@ def _check(dataset: Dataset) -> tuple[AutoLoader, SourceColumns, pa.Schema]:
         )
     if flow.format == "csv" and any(data_type.fields or data_type.element for data_type in columns.types):
         raise NotReadable(f"{dataset.name}: a CSV field is a scalar; declare STRING in place of STRUCT and ARRAY")
+    if any(data_type.entry for data_type in columns.types):
+        raise NotReadable(
+            f"{dataset.name}: no file format has MAPs here; declare ARRAY<STRUCT<…>>, or STRING to keep the JSON"
+        )
     return flow, columns, arrow_schema(dataset)
 
 
@@ -132,36 +139,21 @@ def _complete(table: pa.Table, constants: dict[str, pa.Scalar], schema: pa.Schem
     )
 
 
-def _read_file(landing: Path, file: LandingFile, reader: _Format, chunk_bytes: int) -> Iterator[pa.Table]:
+def _read_file(
+    landing: Path, file: LandingFile, read: Read, columns: SourceColumns, chunk_bytes: int
+) -> Iterator[pa.Table]:
     with _open(landing, file) as stream:
-        head = stream.read(len(BOM_UTF8) + 1)
-        for magic, reason in _FOREIGN:
-            if head.startswith(magic):
-                raise Unreadable(reason)
-        yield from _read_stream(stream, head.removeprefix(BOM_UTF8), reader, chunk_bytes)
-        if _identity(stream) != (file.size, file.mtime_ns):
-            raise ChangedWhileRead(f"{file.path} was changed while it was read; run again")
+        try:
+            yield from read(stream, columns, chunk_bytes)
+        except Unreadable:
+            _refuse_changed(stream, file)
+            raise
+        _refuse_changed(stream, file)
 
 
-def _read_stream(stream: BinaryIO, buffer: bytes, reader: _Format, chunk_bytes: int) -> Iterator[pa.Table]:
-    mid_line = final = False
-    while not final:
-        chunk = stream.read(chunk_bytes)
-        final, buffer = not chunk, buffer + chunk
-        if mid_line:
-            line, newline, rest = buffer.partition(b"\n")
-            if line:
-                yield reader.read_corrupt(line, continued=True)
-            buffer, mid_line = rest, not newline
-            if mid_line:
-                continue
-        taken, tables = reader.read(buffer, final=final)
-        yield from tables
-        buffer = buffer[taken:]
-        if not taken and len(buffer) >= MAX_RECORD_BYTES:
-            line, newline, buffer = buffer.partition(b"\n")
-            mid_line = not newline
-            yield reader.read_corrupt(line, continued=False)
+def _refuse_changed(stream: BinaryIO, file: LandingFile) -> None:
+    if _identity(stream) != (file.size, file.mtime_ns):
+        raise ChangedWhileRead(f"{file.path} was changed while it was read; run again")
 
 
 def _open(landing: Path, file: LandingFile) -> BinaryIO:

@@ -9,14 +9,13 @@ nothing else.
 from __future__ import annotations
 
 from collections.abc import Iterator
-
-import pyarrow as pa
+from functools import partial
 
 from kit.faults import boundary
 from lakehouse.checkpoints import Batch
 from lakehouse.dataset import AutoLoader, Dataset
 from lakehouse.files.listing import LandingFile, list_files
-from lakehouse.files.reader import read_files
+from lakehouse.files.reader import FileSpoiled, read_files
 from lakehouse.lease import Lease
 from pipelines.flows.arrival import bring
 from pipelines.flows.context import FlowContext, FlowResult
@@ -56,18 +55,22 @@ def run_auto_loader(context: FlowContext, dataset: Dataset) -> FlowResult:
 
 
 def _ingest(context: FlowContext, dataset: Dataset, batch: Batch, lease: Lease, result: FlowResult) -> None:
-    files = context.checkpoints.files(batch)
-    context.progress(dataset.name, f"reading {len(files)} files")
+    """Bring a planned batch in. Begins again without a file that turns out to be unreadable half-way: nothing of it may stay."""
 
     def unreadable(file: LandingFile, reason: str) -> None:
         context.checkpoints.mark_unreadable(dataset.name, file, reason)
         result.unreadable_files += 1
 
-    def rows() -> Iterator[pa.RecordBatch]:
-        return read_files(context.landing, files, dataset, batch.planned_at, unreadable)
-
-    bring(context, dataset, batch, lease, result, rows)
-    result.files += len(files)
+    while True:
+        files = context.checkpoints.files(batch)
+        context.progress(dataset.name, f"reading {len(files)} files")
+        read = partial(read_files, context.landing, files, dataset, batch.planned_at, unreadable)
+        try:
+            bring(context, dataset, batch, lease, result, read)
+        except FileSpoiled:
+            continue  # it has left the batch
+        result.files += len(files)
+        return
 
 
 def _batches(files: list[LandingFile], limit: int) -> Iterator[list[LandingFile]]:

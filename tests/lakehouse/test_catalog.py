@@ -134,7 +134,7 @@ WRONG = {
     ),
     "unknown_file_format": (
         bronze(flow=AutoLoader("people/*.xml", "xml", "crm")),
-        r"bronze\.people: there is no file format xml; write json or csv",
+        r"bronze\.people: there is no file format xml; write json, csv, parquet",
     ),
     "no_query": (silver(query=None), r"silver\.people has no query; write it as Spark SQL beside the module"),
     "query_that_is_no_sql": (silver(query="SELECT FROM WHERE"), r"silver\.people: its query: "),

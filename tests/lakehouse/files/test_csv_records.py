@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse.files import csv_lines, reader
+from lakehouse.files import csv_lines, text_file
 from tests.fixtures.landing import Landing
 
 COLUMNS = {"id": "BIGINT", "name": "STRING", "price": "DECIMAL(10,2)", "at": "TIMESTAMP"}
@@ -137,7 +137,7 @@ def test_dense_trouble_is_read_exactly_and_the_fast_path_resumes(landing: Landin
 
 
 def test_record_beyond_the_limit_is_kept_in_pieces(landing: Landing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "MAX_RECORD_BYTES", 64)
+    monkeypatch.setattr(text_file, "MAX_RECORD_BYTES", 64)
     long = b"2," + b"x" * 200 + b",,"
     rows = landing.read(HEADER + b"1,Ann,,\n" + long + b"\n3,Cy,,\n", COLUMNS, "csv", chunk_bytes=50)
     pieces = [row for row in rows if row["_row_number"] == 2]
@@ -147,7 +147,7 @@ def test_record_beyond_the_limit_is_kept_in_pieces(landing: Landing, monkeypatch
 
 
 def test_quote_not_closed_within_the_limit_costs_one_line(landing: Landing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "MAX_RECORD_BYTES", 64)
+    monkeypatch.setattr(text_file, "MAX_RECORD_BYTES", 64)
     body = b'1,"open,,\n' + b"".join(b"%d,Bob,,\n" % n for n in range(2, 40))
     rows = landing.read(HEADER + body, COLUMNS, "csv", chunk_bytes=50)
     assert rows[0]["_corrupt_record"] == '1,"open,,'

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse.files import json_lines, reader
+from lakehouse.files import json_lines, text_file
 from lakehouse.files.json_record import MAX_DEPTH
 from tests.fixtures.landing import Landing
 
@@ -123,7 +123,7 @@ def test_brackets_in_strings_do_not_nest(landing: Landing) -> None:
 
 
 def test_line_beyond_the_limit_is_kept_in_pieces(landing: Landing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "MAX_RECORD_BYTES", 64)
+    monkeypatch.setattr(text_file, "MAX_RECORD_BYTES", 64)
     long = b'{"name":"' + b"x" * 200 + b'"}'
     rows = landing.read(b'{"id":1}\n' + long + b'\n{"id":3}', COLUMNS, "json", chunk_bytes=50)
     assert "".join(row["_corrupt_record"] for row in rows if row["_row_number"] == 2).encode() == long

@@ -122,6 +122,7 @@ def test_a_file_that_changes_under_the_reader_is_loud(tmp_path: Path) -> None:
     [
         ({"id": "BIGINT", "home": "STRUCT<street: STRING>"}, "csv"),
         ({"id": "BIGINT", "_other": "STRING"}, "csv"),
+        ({"id": "BIGINT", "tags": "MAP<STRING, INT>"}, "json"),
         (COLUMNS, "xml"),
     ],
 )
