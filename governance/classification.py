@@ -13,12 +13,13 @@ PII_CLASSES = (
     "pii.free_text",
     "pii.raw",
     "pii.device",
+    "pii.url",
 )
 """Classes of personal values. ``pii.raw`` marks text that may hold any of them (a line that did not parse, rescued fields)."""
 
 _LOOKS_PERSONAL = re.compile(
     r"(^|_)(e?mails?|phones?|mobile|first_name|last_name|full_name|surname|birth|dob|address(es)?|street|postal_code|zip|iban|ssn|passport"
-    r"|ip|device_id|body|subject|corrupt_record|rescued_data)(_|$)",
+    r"|ip|device_id|url|referr?er|body|subject|corrupt_record|rescued_data)(_|$)",
     re.IGNORECASE,
 )
 
