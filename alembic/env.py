@@ -7,6 +7,7 @@ from typing import Any
 from alembic import context
 from sqlalchemy import JSON, Column, Connection, text
 
+import api.models
 import governance.audit.models
 import governance.models
 import lakehouse.models
@@ -14,7 +15,7 @@ import workers.models
 from kit.db import Base, Database, Instant
 from kit.settings import Settings
 
-MODELS = (governance.audit.models, governance.models, lakehouse.models, workers.models)
+MODELS = (api.models, governance.audit.models, governance.models, lakehouse.models, workers.models)
 """The modules that declare tables on Base."""
 
 ADVISORY_LOCK = 360_360

@@ -14,13 +14,17 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from api.cursors import Cursors
+from api.idempotency import Creations
 from api.routers.customers import customers_router
 from api.routers.groups import groups_router
 from api.routers.health import Check, health_router
 from api.routers.keys import keys_router
 from api.routers.members import members_router
 from api.routers.oauth import oauth_router
+from api.routers.pipelines import pipelines_router
 from api.routers.principals import principals_router
+from api.routers.runs import runs_router
+from api.run_feed import RunFeed
 from governance.callers import Callers
 from governance.tokens import Tokens
 from kit.db import Database
@@ -29,6 +33,7 @@ from kit.settings import Settings
 from lakehouse.online.encode import ProfileEncoder
 from lakehouse.online.lmdb_store import LmdbStore
 from lakehouse.online.store import OnlineStore
+from pipelines.catalog import load_catalog
 from pipelines.gold.customer_360 import dataset as profiles
 
 
@@ -36,7 +41,8 @@ def build(settings: Settings, *, store: OnlineStore | None = None, checks: Seque
     """The application of an installation. Nothing is opened before the server starts.
 
     ``store``: where this process has opened the store already (LMDB allows one handle per process); it is left open then.
-    ``checks`` are added to those that readiness makes anyway.
+    ``checks`` are added to those that readiness makes anyway. ``app.state.stop_streams`` ends what is being streamed, so that the
+    server can stop.
     """
     database = Database(settings.control_database_url)
     ring = key_ring(settings)
@@ -44,15 +50,18 @@ def build(settings: Settings, *, store: OnlineStore | None = None, checks: Seque
     tokens = Tokens(ring, settings.issuer)
     callers = Callers(database, tokens)
     resources: list[AbstractContextManager[object]] = [closing(database), _Completed(ring), callers]
+    creations, feed = Creations(database, ring), RunFeed(database)
     warmup = None
     if store is None:
         store = own = open_store(settings)
         resources += [own, warmup := Warmup(own)]
     view = ProfileEncoder(profiles).view
     online = Check("online_store", partial(_online_lack, store, view, warmup))
-    return create_app(
+    app = create_app(
         routers=[
             customers_router(store, profiles, view),
+            pipelines_router(load_catalog(), creations),
+            runs_router(database, cursors, creations, feed),
             principals_router(database, cursors),
             keys_router(database, cursors),
             groups_router(database, cursors),
@@ -64,6 +73,8 @@ def build(settings: Settings, *, store: OnlineStore | None = None, checks: Seque
         profiles=profiles,
         resources=resources,
     )
+    app.state.stop_streams = feed.stop
+    return app
 
 
 def open_store(settings: Settings, *, writable: bool = False) -> LmdbStore:

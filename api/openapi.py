@@ -56,6 +56,8 @@ def build_document(app: FastAPI, dataset: Dataset) -> dict[str, Any]:
             {"name": "principals", "description": "Services and people, their keys."},
             {"name": "groups", "description": "Groups and who is in them."},
             {"name": "tokens", "description": "Access tokens (OAuth 2)."},
+            {"name": "pipelines", "description": "What can be run."},
+            {"name": "runs", "description": "What was asked for, how far it is, what came of it."},
             {"name": "health", "description": "For load balancers and orchestrators."},
         ],
     )

@@ -35,13 +35,14 @@ def serve(installation: Installation, host: str | None, port: int | None, announ
     listener = _listen(host or settings.host, settings.port if port is None else port)
     address, bound = listener.getsockname()[:2]
     base = f"http://[{address}]:{bound}" if ":" in address else f"http://{address}:{bound}"
+    app = build(settings, checks=[Check("schema", partial(_schema_lack, Database(settings.control_database_url)))])
     config = uvicorn.Config(
-        build(settings, checks=[Check("schema", partial(_schema_lack, Database(settings.control_database_url)))]),
+        app,
         access_log=False,
         log_level="warning",
         server_header=False,
     )
-    _Server(config, partial(announce, base)).run(sockets=[listener])
+    _Server(config, partial(announce, base), app.state.stop_streams).run(sockets=[listener])
 
 
 def example_customer(installation: Installation) -> str:
@@ -71,12 +72,17 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """Says where it is when it answers there."""
+    """Says where it is when it answers there, and ends streams before it goes."""
 
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None], stop_streams: Callable[[], None]) -> None:
         super().__init__(config)
         self._announce = announce
+        self._stop_streams = stop_streams
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._announce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stop_streams()  # they would be waited for
+        await super().shutdown(sockets)

@@ -22,6 +22,7 @@ class Scope(StrEnum):
 
     PROFILES_READ = "profiles:read"
     PROFILES_READ_PII = "profiles:read:pii"
+    PIPELINES_READ = "pipelines:read"
     RUNS_READ = "runs:read"
     RUNS_WRITE = "runs:write"
     AUDIT_READ = "audit:read"
@@ -33,7 +34,8 @@ MEANING: Mapping[Scope, str] = MappingProxyType(
     {
         Scope.PROFILES_READ: "Read profiles without personal data.",
         Scope.PROFILES_READ_PII: "See the personal data of profiles too.",
-        Scope.RUNS_READ: "See pipelines, runs and schedules.",
+        Scope.PIPELINES_READ: "See pipelines with their datasets.",
+        Scope.RUNS_READ: "See runs and schedules.",
         Scope.RUNS_WRITE: "Start, cancel and retry runs; change schedules.",
         Scope.AUDIT_READ: "Read the audit trail.",
         Scope.PRINCIPALS_READ: "See principals, groups and keys (never a secret).",

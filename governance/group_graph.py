@@ -16,8 +16,8 @@ BUILT_IN: Mapping[str, frozenset[Scope]] = MappingProxyType(
         "partner": frozenset({Scope.PROFILES_READ}),
         "compliance": frozenset({Scope.PROFILES_READ, Scope.PROFILES_READ_PII, Scope.AUDIT_READ}),
         "scoring": frozenset({Scope.PROFILES_READ}),
-        "analyst": frozenset({Scope.PROFILES_READ, Scope.RUNS_READ}),
-        "operator": frozenset({Scope.RUNS_READ, Scope.RUNS_WRITE}),
+        "analyst": frozenset({Scope.PROFILES_READ, Scope.PIPELINES_READ, Scope.RUNS_READ}),
+        "operator": frozenset({Scope.PIPELINES_READ, Scope.RUNS_READ, Scope.RUNS_WRITE}),
         "admin": frozenset(Scope),
     }
 )

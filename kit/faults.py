@@ -32,12 +32,15 @@ BOUNDARIES = (
     "run.before_finish",
 )
 
+API_BOUNDARIES = ("api.created", "api.committed")
+"""Those of a request that creates something: before its transaction commits, and between that and the answer."""
+
 _passed: Counter[str] = Counter()
 
 
 def boundary(name: str) -> None:
-    """Mark a point where a crash must be survived. ``name`` must be one of BOUNDARIES."""
-    if name not in BOUNDARIES:
+    """Mark a point where a crash must be survived. ``name`` must be one of those above."""
+    if name not in BOUNDARIES and name not in API_BOUNDARIES:
         raise ValueError(f"{name} is not a named boundary")
     if not (
         wanted := {

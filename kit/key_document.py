@@ -35,6 +35,7 @@ class Purpose(StrEnum):
     AUDIT = "audit"
     SUPPRESSION = "suppression"
     CURSORS = "cursors"
+    REQUESTS = "requests"
     TOKENS = "tokens"
     CERTIFICATES = "certificates"
 

@@ -4,7 +4,7 @@ A ring is one JSON document: ``{"version": 1, "keys": [{"id", "purpose", "secret
 its current one; older ones go on verifying until they are retired. It lies in a file of mode 600, which is made when a key is first
 needed, or is given whole by a secret store (a mounted file or an environment variable) and then never written.
 
-Purposes are of two kinds. ``audit``, ``suppression`` and ``cursors`` are for keyed hashes (HMAC-SHA256); what is hashed for one context
+Purposes are of two kinds. ``audit``, ``suppression``, ``cursors`` and ``requests`` are for keyed hashes (HMAC-SHA256); what is hashed for one context
 never equals what is hashed for another. ``tokens`` and ``certificates`` sign (Ed25519), so that others can verify with a public key.
 
 A running process sees a rotation by another one within a second, and at once when it meets a key id it does not know.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
@@ -23,8 +24,8 @@ from workers.models import Run, RunEvent, RunKey
 from workers.states import FINAL, RunState, move
 
 __all__ = [
-    "MAX_ATTEMPTS", "PRIORITIES", "USUAL_PRIORITY", "Duplicate", "Run", "RunActive", "RunDuplicated", "RunEnded", "RunEvent", "RunState",
-    "UnknownRun", "cancel", "enqueue", "events", "get_run", "holders", "list_runs", "purge", "retry",
+    "MAX_ATTEMPTS", "PRIORITIES", "USUAL_PRIORITY", "Duplicate", "Head", "Run", "RunActive", "RunDuplicated", "RunEnded", "RunEvent", "RunState",
+    "UnknownRun", "cancel", "enqueue", "events", "get_run", "heads", "holders", "list_runs", "purge", "retry",
 ]  # fmt: skip
 
 MAX_ATTEMPTS = 5
@@ -41,6 +42,13 @@ class Duplicate(StrEnum):
 
     RETURN = "return"
     REFUSE = "refuse"
+
+
+class Head(NamedTuple):
+    """How far a run is: the number of its newest event, and whether it has ended."""
+
+    last_event: int
+    has_ended: bool
 
 
 class UnknownRun(NotFound):
@@ -201,6 +209,12 @@ def list_runs(
         if value is not None:
             page = page.where(column == value)
     return list(session.scalars(page))
+
+
+def heads(session: Session, run_ids: Collection[str]) -> dict[str, Head]:
+    """How far each of these runs is; one that is not there is left out."""
+    query = select(Run.id, Run.last_event, Run.state).where(Run.id.in_(list(run_ids)))
+    return {row.id: Head(row.last_event, row.state in FINAL) for row in session.execute(query)}
 
 
 def holders(session: Session, keys: Collection[str]) -> list[str]:
