@@ -13,6 +13,8 @@ from api.docs import docs_router
 from api.edge import Edge
 from api.errors import install_error_handlers
 from api.openapi import build_document, render
+from api.witness import Witness
+from governance.audit import AuditTrail
 from governance.callers import Callers
 from lakehouse.dataset import Dataset
 
@@ -21,14 +23,15 @@ def create_app(
     *,
     routers: Sequence[APIRouter],
     callers: Callers,
+    trail: AuditTrail,
     profiles: Dataset,
     resources: Sequence[AbstractContextManager[object]] = (),
 ) -> FastAPI:
     """The application of these routers. ``profiles`` is the dataset whose rows are served: the OpenAPI document tells its columns.
 
     ``resources`` are entered when the server starts and left, last first, when it stops. Behind the app lie, from the outside
-    in: Edge (ids, headers, last resort), Gate (credentials), the error handlers, the routes. ``app.state.openapi`` is the rendered
-    OpenAPI document.
+    in: Edge (ids, headers, last resort), Witness (audit), Gate (credentials), the error handlers, the routes. ``app.state.openapi`` is
+    the rendered OpenAPI document.
     """
     app = FastAPI(
         title="Customer 360",
@@ -45,6 +48,7 @@ def create_app(
     app.router.routes.extend(docs_router(app.state.openapi).routes)
     install_error_handlers(app)
     app.add_middleware(Gate, callers=callers)
+    app.add_middleware(Witness, trail=trail)
     app.add_middleware(Edge)
     return app
 

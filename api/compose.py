@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, closing
 from functools import partial
@@ -15,6 +17,7 @@ from fastapi import FastAPI
 from api.app import create_app
 from api.cursors import Cursors
 from api.idempotency import Creations
+from api.routers.audit import audit_router
 from api.routers.customers import customers_router
 from api.routers.groups import groups_router
 from api.routers.health import Check, health_router
@@ -25,6 +28,7 @@ from api.routers.pipelines import pipelines_router
 from api.routers.principals import principals_router
 from api.routers.runs import runs_router
 from api.run_feed import RunFeed
+from governance.audit import AuditTrail
 from governance.callers import Callers
 from governance.tokens import Tokens
 from kit.db import Database
@@ -49,8 +53,9 @@ def build(settings: Settings, *, store: OnlineStore | None = None, checks: Seque
     cursors = Cursors(ring)
     tokens = Tokens(ring, settings.issuer)
     callers = Callers(database, tokens)
-    resources: list[AbstractContextManager[object]] = [closing(database), _Completed(ring), callers]
     creations, feed = Creations(database, ring), RunFeed(database)
+    trail = AuditTrail(database, ring, name=f"api {socket.gethostname()}:{os.getpid()}")
+    resources: list[AbstractContextManager[object]] = [closing(database), _Completed(ring), trail, callers]
     warmup = None
     if store is None:
         store = own = open_store(settings)
@@ -59,17 +64,21 @@ def build(settings: Settings, *, store: OnlineStore | None = None, checks: Seque
     online = Check("online_store", partial(_online_lack, store, view, warmup))
     app = create_app(
         routers=[
-            customers_router(store, profiles, view),
             pipelines_router(load_catalog(), creations),
             runs_router(database, cursors, creations, feed),
+            customers_router(store, profiles, view, trail),
             principals_router(database, cursors),
             keys_router(database, cursors),
             groups_router(database, cursors),
             members_router(database, cursors),
             oauth_router(callers, ring, settings.issuer),
-            health_router([online, Check("callers", partial(_callers_lack, callers)), *checks]),
+            audit_router(database, ring, cursors, trail),
+            health_router(
+                [online, Check("callers", partial(_callers_lack, callers)), Check("audit", trail.lack), *checks]
+            ),
         ],
         callers=callers,
+        trail=trail,
         profiles=profiles,
         resources=resources,
     )

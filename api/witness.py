@@ -54,7 +54,7 @@ class Witness:
     def _note(self, scope: Scope, start: Message) -> None:
         caller: Caller | None = scope.get(CALLER)
         if caller is not None:
-            self._trail.authenticated(caller.key_id)
+            self._trail.authenticated(caller.principal_id, caller.key_id)
         status = start["status"]
         if status in _REFUSED or (scope["method"] not in _READING and _counts(scope, status)):
             self._trail.record(_event(scope, caller, status, start))
@@ -80,7 +80,7 @@ def _event(scope: Scope, caller: Caller | None, status: int, start: Message) -> 
     return Event(
         service=service,
         action=action or "authenticate",
-        principal=None if caller is None else caller.key_id,
+        principal=None if caller is None else caller.principal_id,
         status=int(status),
         error=scope.get(PROBLEM_CODE),
         request_id=scope.get(REQUEST_ID),

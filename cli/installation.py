@@ -7,12 +7,13 @@ from functools import cached_property
 from pathlib import Path
 
 from kit.db import Database
+from kit.keyring import KeyRing
 from kit.settings import Settings
 from lakehouse.catalog import Catalog
 from lakehouse.engine import Engine
 from lakehouse.online.store import OnlineStore
 from pipelines.catalog import load_catalog
-from pipelines.compose import flow_context, open_engine, open_store
+from pipelines.compose import flow_context, key_ring, open_engine, open_store
 from pipelines.flows.context import FlowContext, Progress
 from workers.migrate import upgrade
 from workers.models import Run
@@ -35,6 +36,10 @@ class Installation:
         """The control database, migrated to the newest schema."""
         upgrade(self.unmigrated_database)
         return self.unmigrated_database
+
+    @cached_property
+    def key_ring(self) -> KeyRing:
+        return key_ring(self.settings)
 
     @cached_property
     def catalog(self) -> Catalog:

@@ -6,14 +6,14 @@ import os
 import sys
 from datetime import date, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from cli import checks, keys, runs, serving
+from cli import audit, checks, keys, runs, serving
 from cli.installation import Installation, at
+from cli.options import AsOf, EngineName, Home, Json
 from cli.output import Steps, as_document, err, out, print_json, print_rows, print_usage_error, reporting
 from kit.clock import today
 from lakehouse.query import run_query
@@ -28,14 +28,7 @@ land_app = typer.Typer(no_args_is_help=True, help="Put files into the landing zo
 pipeline_app = typer.Typer(no_args_is_help=True, help="Run pipelines.")
 app.add_typer(land_app, name="land")
 app.add_typer(pipeline_app, name="pipeline")
-
-Home = Annotated[Path | None, typer.Option("--home", help="Directory of all state (default: C360_HOME or ./.c360).")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-EngineName = Annotated[str, typer.Option("--engine", help="embedded or spark.")]
-AsOf = Annotated[
-    datetime | None,
-    typer.Option("--as-of", formats=["%Y-%m-%d"], help="Date the windows end at (default: today, UTC)."),
-]
+app.add_typer(audit.app, name="audit")
 
 
 @app.command()

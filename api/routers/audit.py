@@ -38,7 +38,9 @@ def audit_router(database: Database, ring: KeyRing, cursors: Cursors, trail: Aud
         ),
         response_description="One page.",
         responses={
-            200: {"content": {"application/json": {"example": {"items": [EVENT], "next_cursor": None}}}},
+            200: {
+                "content": {"application/json": {"example": {"items": [EVENT], "next_cursor": "LnA5dGxlX2N1cnNvcg"}}}
+            },
             **problem_responses(InvalidCursor()),
         },
         openapi_extra=needs(Scope.AUDIT_READ),
@@ -62,7 +64,7 @@ def audit_router(database: Database, ring: KeyRing, cursors: Cursors, trail: Aud
             Event(
                 "audit",
                 "list_audit_events",
-                caller_of(request.scope).key_id,
+                caller_of(request.scope).principal_id,
                 request_id=request.scope[REQUEST_ID],
                 customer=customer,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC
 from urllib.parse import unquote_to_bytes
 
@@ -11,9 +12,11 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.auth import HotRoute, caller_of, needs
+from api.errors import REQUEST_ID
 from api.schemas.problem import problem_responses
 from api.schemas.profile import PROFILE_REF, example_profile
-from governance.access import Scope, visible_positions
+from governance.access import Caller, Scope, visible_positions
+from governance.audit import AuditTrail, AuditUnavailable, Event
 from kit.errors import Invalid, NotFound, Unavailable
 from lakehouse.dataset import Dataset
 from lakehouse.online.store import Header, OnlineStore, Profile
@@ -43,6 +46,7 @@ class ProfileBody:
     def __init__(self) -> None:
         self._header: Header | None = None
         self._meta: dict[tuple[int, ...], bytes] = {}
+        self._seen: dict[tuple[str, tuple[int, ...]], Mapping[str, str]] = {}
 
     def members(self, profile: Profile, scopes: frozenset[Scope]) -> bytes:
         """What this caller may see, as members of a JSON object."""
@@ -50,16 +54,30 @@ class ProfileBody:
 
     def meta(self, profile: Profile, scopes: frozenset[Scope]) -> bytes:
         """The member ``meta``: the same for all profiles of a publication and all callers of equal rights."""
+        visible = self._visible(profile, scopes)
+        return self._meta[visible]
+
+    def seen(self, profile: Profile, caller: Caller) -> Mapping[str, str]:
+        """What the audit trail says of it: the key, the classes that were visible, the version of the publication."""
+        visible = self._visible(profile, caller.scopes)
+        if (caller.key_id, visible) not in self._seen:
+            classes = " ".join(profile.classes[position] for position in visible)
+            version = str(profile.header.version)
+            self._seen[caller.key_id, visible] = {"key": caller.key_id, "classes": classes, "version": version}
+        return self._seen[caller.key_id, visible]
+
+    def _visible(self, profile: Profile, scopes: frozenset[Scope]) -> tuple[int, ...]:
+        """Positions of the visible classes; what is said of them is made anew for every publication."""
         if profile.header is not self._header:
-            self._header, self._meta = profile.header, {}
-        seen = visible_positions(scopes, profile.classes)
-        if seen not in self._meta:
-            self._meta[seen] = _encode_meta(profile.header, {profile.classes[position] for position in seen})
-        return self._meta[seen]
+            self._header, self._meta, self._seen = profile.header, {}, {}
+        visible = visible_positions(scopes, profile.classes)
+        if visible not in self._meta:
+            self._meta[visible] = _encode_meta(profile.header, {profile.classes[position] for position in visible})
+        return visible
 
 
-def customers_router(store: OnlineStore, dataset: Dataset, view: str) -> APIRouter:
-    """Routes over the view that ``dataset`` is published to."""
+def customers_router(store: OnlineStore, dataset: Dataset, view: str, trail: AuditTrail) -> APIRouter:
+    """Routes over the view that ``dataset`` is published to. What they give out is recorded in the trail, or not given out."""
     router = APIRouter(route_class=HotRoute, tags=["customers"])
     bodies = ProfileBody()
 
@@ -85,24 +103,33 @@ def customers_router(store: OnlineStore, dataset: Dataset, view: str) -> APIRout
                 MalformedCustomerId("the customer id in the path must be percent-encoded UTF-8"),
                 CustomerNotFound("there is no profile of this customer"),
                 ProfilesNotPublished("no profiles are published yet; try again after the first pipeline run"),
+                AuditUnavailable("what is read cannot be recorded at present; try again in a few seconds"),
             ),
         },
         openapi_extra={"parameters": _PARAMETERS, **needs(Scope.PROFILES_READ)},
     )
     async def get_customer(request: Request) -> Response:
-        profile = store.get(view, _decoded(request.path_params["customer_id"]))
+        trail.admit()
+        customer_id = _decoded(request.path_params["customer_id"])
+        caller = caller_of(request.scope)
+        reading = Event(
+            "customers", "get_customer", caller.principal_id, request_id=request.scope[REQUEST_ID], customer=customer_id
+        )
+        profile = store.get(view, customer_id)
         if profile is None:
             if store.header(view) is None:
                 raise ProfilesNotPublished("no profiles are published yet; try again after the first pipeline run")
+            trail.record(reading._replace(status=404, error=CustomerNotFound.code))
             raise CustomerNotFound("there is no profile of this customer")
-        scopes = caller_of(request.scope).scopes
-        members = bodies.members(profile, scopes)
+        members = bodies.members(profile, caller.scopes)
         tag = f'"{hashlib.blake2b(members, digest_size=12).hexdigest()}"'
         headers = {"ETag": f"W/{tag}", "Cache-Control": "private, no-cache", "Vary": "Authorization, X-API-Key"}
-        if _matches(request.headers.get("if-none-match"), tag):
+        known = _matches(request.headers.get("if-none-match"), tag)
+        trail.record(reading._replace(status=304 if known else 200, params=bodies.seen(profile, caller)))
+        if known:
             return Response(status_code=304, headers=headers)
         return Response(
-            b"{%b,%b}" % (members, bodies.meta(profile, scopes)), headers=headers, media_type="application/json"
+            b"{%b,%b}" % (members, bodies.meta(profile, caller.scopes)), headers=headers, media_type="application/json"
         )
 
     return router

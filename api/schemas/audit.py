@@ -55,11 +55,11 @@ EVENT = {
     "service": "customers",
     "action": "get_customer",
     "principal": "key_01kbx3v6m9w5t8e2r7y4q0z1ac",
-    "status": 200,
-    "error": None,
+    "status": 403,
+    "error": "access.missing_scope",
     "request_id": "4f1d9c0b7a6e5d4c3b2a1908",
     "customer_hash": "9b1c6a52f0e84d7fb3a1c2d4e5f60718",
-    "source_hash": None,
-    "params": {"classes": "subject_key public pii.email", "version": "7"},
+    "source_hash": "5e0d3c2b1a09f8e7d6c5b4a392817060",
+    "params": {"key": "key_01kbx3v6m9w5t8e2r7y4q0z1ac"},
 }
 """An example for the documentation."""

@@ -103,10 +103,10 @@ class AuditTrail:
         else:
             self._counts.overflowed(event)
 
-    def authenticated(self, principal: str) -> None:
-        """Count a use of a key or token that succeeded."""
-        if self._counts.used(principal):
-            self.record(Event("accounts", "authenticate", principal))
+    def authenticated(self, principal: str, key: str) -> None:
+        """Count a use of a principal's key that succeeded."""
+        if self._counts.used(principal, key):
+            self.record(Event("accounts", "authenticate", principal, params={"key": key}))
 
     def admit(self) -> None:
         """Call before personal data are given out; raises AuditUnavailable while that could not be recorded."""
@@ -250,15 +250,15 @@ class _Counts:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._lock = threading.Lock()
-        self._used: dict[str, int] = {}
+        self._used: dict[tuple[str, str], int] = {}
         self._full: Counter[tuple[str, str, int, str | None]] = Counter()
         self._flush_at = time.monotonic() + seconds
 
-    def used(self, principal: str) -> bool:
+    def used(self, principal: str, key: str) -> bool:
         """Count a use; whether it is the first of the current minute."""
         with self._lock:
-            known = self._used.get(principal)
-            self._used[principal] = 0 if known is None else known + 1
+            known = self._used.get((principal, key))
+            self._used[principal, key] = 0 if known is None else known + 1
             return known is None
 
     def overflowed(self, event: Event) -> None:
@@ -281,11 +281,10 @@ class _Counts:
     def _flush_used(self, waiting: deque[tuple[int, Event]]) -> None:
         with self._lock:
             used, self._used = self._used, {}
-        for principal, count in used.items():
+        for (principal, key), count in used.items():
             if count:
-                waiting.append(
-                    (time.time_ns(), Event("accounts", "authenticate", principal, params={"more": str(count)}))
-                )
+                params = {"key": key, "more": str(count)}
+                waiting.append((time.time_ns(), Event("accounts", "authenticate", principal, params=params)))
 
     def _flush_full(self, waiting: deque[tuple[int, Event]]) -> None:
         with self._lock:

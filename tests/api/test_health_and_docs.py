@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 from api.app import create_app
 from api.compose import build, open_store
 from api.routers.health import Check, health_router
+from governance.audit import AuditTrail
 from governance.callers import Callers
 from governance.tokens import Tokens
 from kit.db import Database
@@ -31,12 +32,13 @@ def test_it_is_not_ready_before_the_first_publication_and_says_what_to_do(unpubl
     assert response.json()["checks"] == {
         "online_store": "no customers are published yet; run the pipeline",
         "callers": None,
+        "audit": None,
     }
     unpublished.publish([], version=1)
     response = unpublished.get("/readyz")
     assert (response.status_code, response.json()) == (
         200,
-        {"status": "ready", "checks": {"online_store": None, "callers": None}},
+        {"status": "ready", "checks": {"online_store": None, "callers": None, "audit": None}},
     )
 
 
@@ -68,9 +70,11 @@ def test_checks_that_are_handed_in_count_and_may_fail() -> None:
         raise OnlineStoreUnavailable("it does not answer")
 
     checks = [Check("good", lambda: None), Check("bad", lambda: "do this"), Check("gone", unreachable)]
+    database, ring = Database("sqlite://"), KeyRing(Path("nowhere"))
     app = create_app(
         routers=[health_router(checks)],
-        callers=Callers(Database("sqlite://"), Tokens(KeyRing(Path("nowhere")), "https://c360.example")),
+        callers=Callers(database, Tokens(ring, "https://c360.example")),
+        trail=AuditTrail(database, ring, name="test"),
         profiles=dataset,
     )
     response = TestClient(app).get("/readyz")

@@ -157,10 +157,10 @@ def test_what_could_not_be_written_before_the_end_is_said(
 def test_uses_that_succeed_are_counted(database: Database, ring: KeyRing) -> None:
     with trail_of(database, ring) as trail:
         for _ in range(40):
-            trail.authenticated("key_1")
-        trail.authenticated("key_2")
+            trail.authenticated("ann", "key_1")
+        trail.authenticated("bob", "key_2")
     found = [(row.principal, orjson.loads(row.params)) for row in kept(database)]
-    assert found == [("key_1", {}), ("key_2", {}), ("key_1", {"more": "39"})]
+    assert found == [("ann", {"key": "key_1"}), ("bob", {"key": "key_2"}), ("ann", {"key": "key_1", "more": "39"})]
 
 
 def test_killed_it_has_kept_all_that_was_durable_and_the_trail_is_whole(database: Database, tmp_path: Path) -> None:
