@@ -67,7 +67,7 @@ class EmbeddedSession:
             self._run(f"CREATE OR REPLACE TEMP TABLE {quoted(view)} AS SELECT {listed} FROM ({source}) WHERE false")
             return
         feed = DeltaTable(self._path(table), version=upto).load_cdf(
-            starting_version=after + 1, ending_version=upto, columns=list(columns)
+            starting_version=after + 1, ending_version=upto, columns=[quoted(name) for name in columns]
         )
         self._keep(view, pa.RecordBatchReader.from_stream(feed), f"SELECT DISTINCT {listed} FROM")
 

@@ -70,6 +70,11 @@ def parse_expression(sql: str) -> Expression:
     return Expression(sql, columns, _parameters(tree))
 
 
+def columns_of(sql: str, table: str) -> frozenset[str]:
+    """The columns that a query names as ``table.column``."""
+    return frozenset(column.name for column in tree_of(sql).find_all(exp.Column) if column.table == table)
+
+
 @lru_cache(maxsize=1024)
 def tree_of(sql: str) -> exp.Query:
     """The checked syntax tree; callers must not change it (copy it first)."""
