@@ -14,17 +14,22 @@ from lakehouse.dataset import (
     Action,
     AutoCdc,
     AutoLoader,
-    ByKey,
     ChangeFeed,
     Dataset,
+    Derived,
     Exported,
     Flow,
+    Full,
     InvalidDeclaration,
+    Reached,
     Seed,
     Subject,
 )
 from lakehouse.online.encode import ProfileEncoder
-from lakehouse.sql.language import Statement, parse, parse_expression
+from lakehouse.sql.language import Statement, columns_of, parse, parse_expression
+
+CHANGED = "changed"
+"""The changed rows of an input, in a query that tells which keys they reach."""
 
 START_AT, END_AT = "__START_AT", "__END_AT"
 """Validity of a history row, half-open; Lakeflow's names."""
@@ -85,7 +90,7 @@ class Catalog:
             if name not in self._datasets:
                 raise InvalidDeclaration(f"{dataset.name} reads {name}, which is not declared")
             _check_input_key(dataset, self._datasets[name])
-        if isinstance(dataset.flow, ByKey | AutoCdc):
+        if isinstance(dataset.flow, Derived):
             for name in dataset.flow.inputs:
                 if name not in inputs:
                     raise InvalidDeclaration(
@@ -123,9 +128,16 @@ def _flow_text(flow: Flow) -> str:
 
 def input_keys(dataset: Dataset, source: Dataset) -> tuple[str, ...]:
     """Spark SQL over an input's columns that yields the flow's keys; ``()`` where the input has none."""
-    if not isinstance(dataset.flow, ByKey | AutoCdc):
+    if not isinstance(dataset.flow, Derived):
         return ()
-    return dataset.flow.inputs.get(source.name, dataset.flow.keys)
+    keys = dataset.flow.inputs.get(source.name, dataset.flow.keys)
+    return () if isinstance(keys, Reached) else keys
+
+
+def reached_keys(dataset: Dataset, source: Dataset) -> Reached | None:
+    """How changes of an input without the flow's keys reach them; None where that is not declared."""
+    keys = dataset.flow.inputs.get(source.name) if isinstance(dataset.flow, Derived) else None
+    return keys if isinstance(keys, Reached) else None
 
 
 def check_declaration(dataset: Dataset) -> None:
@@ -197,7 +209,7 @@ def _check_expectations(dataset: Dataset) -> None:
 
 
 def _check_flow(dataset: Dataset) -> None:
-    if isinstance(dataset.flow, ByKey | AutoCdc):
+    if isinstance(dataset.flow, Derived):
         _check_computed(dataset, dataset.flow)
     else:
         _check_uncomputed(dataset)
@@ -221,11 +233,11 @@ def _check_uncomputed(dataset: Dataset) -> None:
         _check_feed(dataset, flow)
 
 
-def _check_computed(dataset: Dataset, flow: ByKey | AutoCdc) -> None:
+def _check_computed(dataset: Dataset, flow: Derived) -> None:
     statement_of(dataset)
     if not dataset.keys:
         raise InvalidDeclaration(f"{dataset.name}: a computed dataset declares the keys that tell its rows apart")
-    if not flow.keys:
+    if not flow.keys and not isinstance(flow, Full):
         raise InvalidDeclaration(f"{dataset.name}: the flow names the keys by which rows are computed")
     for key in flow.keys:
         dataset.column(key)
@@ -278,9 +290,11 @@ def _said_of(what: str) -> Iterator[None]:
 
 
 def _check_input_key(dataset: Dataset, source: Dataset) -> None:
-    if not isinstance(dataset.flow, ByKey | AutoCdc):
+    if not isinstance(dataset.flow, Derived):
         return
     keys = dataset.flow.keys
+    if (reached := reached_keys(dataset, source)) is not None:
+        _check_reached(dataset, source, reached)
     yielded = input_keys(dataset, source)
     if len(yielded) not in (0, len(keys)):
         raise InvalidDeclaration(
@@ -294,3 +308,20 @@ def _check_input_key(dataset: Dataset, source: Dataset) -> None:
                 f"{dataset.name}: {source.name} has no column {', '.join(absent)}; say in the flow's inputs which expressions "
                 f"yield the key there, or () if it has none"
             )
+
+
+def _check_reached(dataset: Dataset, source: Dataset, reached: Reached) -> None:
+    """The query has to read other inputs of the dataset and columns of ``changed`` that the source has."""
+    with _said_of(f"{dataset.name}: how {source.name} is reached"):
+        statement = parse(reached.query)
+    known = statement_of(dataset).inputs - {source.name}
+    if not statement.inputs or not statement.inputs <= known:
+        raise InvalidDeclaration(
+            f"{dataset.name}: the query by which {source.name} is reached reads other inputs of the dataset, of which there are "
+            f"{', '.join(sorted(known)) or 'none'}"
+        )
+    if not (columns := columns_of(reached.query, CHANGED)) or not columns <= set(source.column_names):
+        raise InvalidDeclaration(
+            f"{dataset.name}: the query by which {source.name} is reached joins the view {CHANGED}, whose columns are "
+            f"{', '.join(source.column_names)}; write them as {CHANGED}.<column>"
+        )

@@ -126,15 +126,41 @@ class AutoCdc:
 
 
 @dataclass(frozen=True, slots=True)
+class Reached:
+    """The keys that changes of an input without a key can reach: a query over other inputs and the view ``changed`` (the
+    changed rows of the input, both images of an update) that yields the flow's keys in their order."""
+
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
 class ByKey:
     """Recompute the keys whose inputs changed; a key with no input left is deleted.
 
     ``inputs`` maps an input to the expressions (over its columns) that yield ``keys``; an input that has columns of these
-    names needs no entry. An input mapped to ``()`` has no key: any change of it recomputes the whole table.
+    names needs no entry. An input mapped to ``()`` has no key: any change of it recomputes the whole table. One mapped to
+    `Reached` has none either, but a query tells which keys a change of it can reach.
     """
 
     keys: tuple[str, ...]
-    inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    inputs: Mapping[str, tuple[str, ...] | Reached] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    """Recompute the whole table whenever an input has changed: for what is global, such as quintiles.
+
+    It is compared with the table as every recomputed part is, and only rows that differ are written, so that what reads it
+    by key sees few changes. The whole is computed in one piece.
+    """
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def inputs(self) -> Mapping[str, tuple[str, ...]]:
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +185,10 @@ class Exported:
     source: str
 
 
-Flow = AutoLoader | ChangeFeed | AutoCdc | ByKey | Seed | Recorded | Exported
+Derived = AutoCdc | ByKey | Full
+"""Flows that compute a table from others by its query."""
+
+Flow = AutoLoader | ChangeFeed | Derived | Seed | Recorded | Exported
 
 
 @dataclass(frozen=True, slots=True)

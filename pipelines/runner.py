@@ -9,7 +9,7 @@ from typing import Any
 
 from kit.errors import NotFound
 from lakehouse.catalog import Catalog
-from lakehouse.dataset import AutoCdc, AutoLoader, ByKey, ChangeFeed, Dataset, Exported, Seed
+from lakehouse.dataset import AutoLoader, ChangeFeed, Dataset, Derived, Exported, Seed
 from lakehouse.online.store import OnlineStore
 from pipelines.flows.change_feed import run_change_feed
 from pipelines.flows.context import FlowContext, FlowResult
@@ -103,7 +103,7 @@ def _flow_of(dataset: Dataset) -> Callable[[FlowContext, Dataset], FlowResult] |
             return run_auto_loader
         case ChangeFeed():
             return run_change_feed
-        case AutoCdc() | ByKey():
+        case flow if isinstance(flow, Derived):
             return run_derived
         case Seed():
             return run_seed

@@ -1,6 +1,6 @@
 """Computed datasets: plan a batch on pinned inputs, recompute what changed, write what differs.
 
-`ByKey` and `AutoCdc` run alike. The keys that any input change touches are recomputed from the whole of their inputs, the
+`ByKey`, `AutoCdc` and `Full` run alike. The keys that any input change touches are recomputed from the whole of their inputs, the
 result is compared with the table's rows of these keys, and only rows that differ are merged: the outcome depends on the
 inputs and ``as_of`` alone, never on the order or the batches in which they came. A whole table is computed in buckets of the
 key's hash, which bounds memory.
@@ -17,7 +17,7 @@ from kit.errors import C360Error
 from kit.faults import boundary
 from lakehouse.catalog import definition, input_keys, statement_of
 from lakehouse.checkpoints import Batch
-from lakehouse.dataset import AutoCdc, ByKey, Dataset
+from lakehouse.dataset import AutoCdc, Dataset, Derived
 from lakehouse.engine import CHANGE, CommitConflict, Session, StaleFence
 from lakehouse.lease import Lease
 from pipelines.flows import cdc, expectations, quality
@@ -138,7 +138,7 @@ def _compute(
         quality.collect(session, dataset, bucket)
         if current is not None:
             flow = dataset.flow
-            assert isinstance(flow, ByKey | AutoCdc)  # noqa: S101 - the caller's dispatch, for the type checker
+            assert isinstance(flow, Derived)  # noqa: S101 - the caller's dispatch, for the type checker
             session.bind("__target", dataset.name, current, scope.restriction(flow.keys, bucket))
         changes = _changes_sql(dataset, compare=current is not None)
         if bucket == 0:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from kit.faults import boundary
 from lakehouse.checkpoints import Batch
-from lakehouse.dataset import SUBJECT_KEY, AutoCdc, ByKey, Dataset
+from lakehouse.dataset import SUBJECT_KEY, Dataset, Derived
 from lakehouse.engine import CHANGE, Session
 from lakehouse.properties import arrow_schema
 from pipelines.flows.context import FlowContext, retried
@@ -134,8 +134,9 @@ def _known_rows(context: FlowContext, session: Session, dataset: Dataset, scope:
 
 
 def _flow_keys(dataset: Dataset) -> tuple[str, ...]:
-    assert isinstance(dataset.flow, ByKey | AutoCdc)  # noqa: S101 - the caller's dispatch, for the type checker
-    return dataset.flow.keys
+    """What a held-back row is found again by; a flow that has no keys looks at all rows each time."""
+    assert isinstance(dataset.flow, Derived)  # noqa: S101 - the caller's dispatch, for the type checker
+    return dataset.flow.keys or dataset.keys
 
 
 def _key_hash(keys: tuple[str, ...] | list[str]) -> str:

@@ -19,6 +19,7 @@ from lakehouse.dataset import (
     Expectation,
     InvalidDeclaration,
     NoSubject,
+    Reached,
     Seed,
     Serving,
     Subject,
@@ -181,6 +182,27 @@ WRONG = {
         silver(flow=ByKey(keys=("customer_id",), inputs={"bronze.peeple": ("customer_id",)})),
         r"silver\.people: the flow's inputs name bronze\.peeple, which the query does not read; it reads bronze\.people",
     ),
+    "reached_by_a_query_of_another_table": (
+        silver(
+            flow=ByKey(
+                keys=("customer_id",),
+                inputs={
+                    "bronze.people": Reached("SELECT changed.name AS customer_id FROM bronze.x JOIN changed ON true")
+                },
+            )
+        ),
+        r"silver\.people: the query by which bronze\.people is reached reads other inputs of the dataset, of which there are none",
+    ),
+    "reached_without_the_changed_rows": (
+        silver(
+            query="SELECT p.customer_id, p.name FROM bronze.people AS p JOIN silver.history AS h ON h.customer_id = p.customer_id",
+            flow=ByKey(
+                keys=("customer_id",),
+                inputs={"silver.history": Reached("SELECT customer_id FROM bronze.people")},
+            ),
+        ),
+        r"silver\.people: the query by which silver\.history is reached joins the view changed, whose columns are customer_id",
+    ),
     "third_scd_type": (history({"stored_as_scd_type": 3}), r"silver\.history: stored_as_scd_type is 1 .* or 2"),
     "no_sequence": (history({"sequence_by": ()}), r"silver\.history: sequence_by names the columns"),
     "untracked_column_that_is_none": (
@@ -208,7 +230,7 @@ WRONG = {
 @pytest.mark.parametrize("case", WRONG)
 def test_a_wrong_declaration_is_refused_by_name(case: str) -> None:
     wrong, message = WRONG[case]
-    others = [dataset for dataset in (BRONZE,) if dataset.name != wrong.name]
+    others = [dataset for dataset in (BRONZE, HISTORY) if dataset.name != wrong.name]
     with pytest.raises(InvalidDeclaration, match=message):
         Catalog([*others, wrong])
 
