@@ -1,7 +1,6 @@
 from lakehouse.dataset import ByKey, Column, Dataset, Serving, Subject
 from pipelines.silver.customers import dataset as customers
 
-_SEEN = ("nullif(trim(customer_id), '')",)
 _PROFILE = (
     "email",
     "first_name",
@@ -44,17 +43,25 @@ dataset = Dataset(
             "ARRAY<STRUCT<currency: STRING, orders_count: BIGINT, gross_amount: DECIMAL(38,2), net_amount: DECIMAL(38,2)>>",
             "Sales per original currency, by its code.",
         ),
+        Column("tickets_count", "BIGINT", "Support tickets ever opened."),
+        Column("open_tickets_count", "BIGINT", "Those that are neither resolved nor closed."),
+        Column("open_critical_tickets_count", "BIGINT", "Those of them with priority critical."),
+        Column("last_ticket_at", "TIMESTAMP", "When the latest one was opened."),
+        Column(
+            "average_satisfaction",
+            "DECIMAL(4,2)",
+            "Mean of what the customer answered to tickets, 1 (bad) to 5 (good); NULL without an answer.",
+        ),
+        Column("segment", "STRING", "Segment by recency, frequency and amount of purchases (gold.customer_segments)."),
+        Column(
+            "health",
+            "STRING",
+            "no_purchase without a sale; at_risk without an order in 90 days or with an open critical ticket; healthy with an "
+            "order in 30 days and no open ticket; else neutral.",
+        ),
     ),
     keys=("customer_id",),
-    flow=ByKey(
-        keys=("customer_id",),
-        inputs={
-            "bronze.crm_customers": _SEEN,
-            "bronze.ecommerce_orders": _SEEN,
-            "silver.exchange_rates": (),
-            "reference.reporting_currency": (),
-        },
-    ),
+    flow=ByKey(keys=("customer_id",), inputs={"reference.reporting_currency": ()}),
     subject=Subject("customer_id"),
     serving=Serving(key="customer_id", path="customers"),
 )

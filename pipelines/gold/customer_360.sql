@@ -1,37 +1,14 @@
-WITH seen AS (
-  SELECT nullif(trim(customer_id), '') AS customer_id FROM bronze.crm_customers
-  UNION
-  SELECT nullif(trim(customer_id), '') AS customer_id FROM bronze.ecommerce_orders
-),
-lines AS (
-  SELECT
-    sale.customer_id,
-    sale.order_id,
-    sale.order_ts,
-    sale.product_category,
-    sale.currency,
-    sale.gross_amount,
-    sale.net_amount,
-    -- Narrowed so that the exact product has at most 38 digits.
-    CAST(try_cast(sale.gross_amount AS DECIMAL(20,6)) * rates.rate AS DECIMAL(38,6)) AS reported_gross,
-    CAST(try_cast(sale.net_amount AS DECIMAL(20,6)) * rates.rate AS DECIMAL(38,6)) AS reported_net
-  FROM silver.orders AS sale
-  LEFT JOIN silver.exchange_rates AS rates
-    ON rates.currency = sale.currency
-    AND sale.order_ts >= rates.valid_from
-    AND (rates.valid_until IS NULL OR sale.order_ts < rates.valid_until)
-),
-orders AS (
+WITH orders AS (
   SELECT
     customer_id,
     order_id,
     min(order_ts) AS ordered_at,
     max(order_ts) AS last_line_at,
     count(*) AS lines_count,
-    count_if(reported_net IS NULL) AS lines_without_rate,
-    sum(reported_gross) AS gross_amount,
-    sum(reported_net) AS net_amount
-  FROM lines
+    count_if(reported_net_amount IS NULL) AS lines_without_rate,
+    sum(reported_gross_amount) AS gross_amount,
+    sum(reported_net_amount) AS net_amount
+  FROM silver.orders
   GROUP BY customer_id, order_id
 ),
 totals AS (
@@ -55,8 +32,8 @@ categories AS (
   SELECT
     customer_id,
     product_category,
-    row_number() OVER (PARTITION BY customer_id ORDER BY sum(reported_net) DESC NULLS LAST, product_category) AS place
-  FROM lines
+    row_number() OVER (PARTITION BY customer_id ORDER BY sum(reported_net_amount) DESC NULLS LAST, product_category) AS place
+  FROM silver.orders
   WHERE product_category IS NOT NULL
   GROUP BY customer_id, product_category
 ),
@@ -67,7 +44,7 @@ currencies AS (
     count(DISTINCT order_id) AS orders_count,
     CAST(round(sum(gross_amount), 2) AS DECIMAL(38,2)) AS gross_amount,
     CAST(round(sum(net_amount), 2) AS DECIMAL(38,2)) AS net_amount
-  FROM lines
+  FROM silver.orders
   GROUP BY customer_id, currency
 ),
 spend AS (
@@ -78,9 +55,21 @@ spend AS (
     ))) AS spend_by_currency
   FROM currencies
   GROUP BY customer_id
+),
+tickets AS (
+  SELECT
+    customer_id,
+    count(*) AS tickets_count,
+    count_if(is_open) AS open_tickets_count,
+    count_if(is_open AND priority = 'critical') AS open_critical_tickets_count,
+    max(created_at) AS last_ticket_at,
+    CAST(round(avg(CAST(satisfaction_score AS DECIMAL(10,0))), 2) AS DECIMAL(4,2)) AS average_satisfaction
+  FROM silver.support_tickets
+  WHERE NOT is_deleted
+  GROUP BY customer_id
 )
 SELECT
-  seen.customer_id,
+  known.customer_id,
   customers.email,
   customers.first_name,
   customers.last_name,
@@ -105,11 +94,24 @@ SELECT
   totals.first_order_at,
   totals.last_order_at,
   categories.product_category AS top_category,
-  spend.spend_by_currency
-FROM seen
+  spend.spend_by_currency,
+  coalesce(tickets.tickets_count, 0) AS tickets_count,
+  coalesce(tickets.open_tickets_count, 0) AS open_tickets_count,
+  coalesce(tickets.open_critical_tickets_count, 0) AS open_critical_tickets_count,
+  tickets.last_ticket_at,
+  tickets.average_satisfaction,
+  coalesce(segments.segment, 'no_purchase') AS segment,
+  CASE
+    WHEN totals.customer_id IS NULL THEN 'no_purchase'
+    WHEN totals.orders_90d_count = 0 OR coalesce(tickets.open_critical_tickets_count, 0) > 0 THEN 'at_risk'
+    WHEN totals.orders_30d_count > 0 AND coalesce(tickets.open_tickets_count, 0) = 0 THEN 'healthy'
+    ELSE 'neutral'
+  END AS health
+FROM silver.known_customers AS known
 CROSS JOIN reference.reporting_currency AS reporting
-LEFT JOIN silver.customers AS customers ON customers.customer_id = seen.customer_id
-LEFT JOIN totals ON totals.customer_id = seen.customer_id
-LEFT JOIN categories ON categories.customer_id = seen.customer_id AND categories.place = 1
-LEFT JOIN spend ON spend.customer_id = seen.customer_id
-WHERE seen.customer_id IS NOT NULL
+LEFT JOIN silver.customers AS customers ON customers.customer_id = known.customer_id
+LEFT JOIN totals ON totals.customer_id = known.customer_id
+LEFT JOIN categories ON categories.customer_id = known.customer_id AND categories.place = 1
+LEFT JOIN spend ON spend.customer_id = known.customer_id
+LEFT JOIN tickets ON tickets.customer_id = known.customer_id
+LEFT JOIN gold.customer_segments AS segments ON segments.customer_id = known.customer_id

@@ -1,4 +1,10 @@
-from lakehouse.dataset import Action, ByKey, Column, Dataset, Expectation, Subject
+from lakehouse.dataset import Action, ByKey, Column, Dataset, Expectation, Reached, Subject
+
+_LINES_PRICED_SINCE = """
+SELECT nullif(trim(line.order_id), '') AS order_id, line.line_number
+FROM bronze.ecommerce_orders AS line
+JOIN changed ON changed.currency = upper(nullif(trim(line.currency), '')) AND line.order_ts >= changed.valid_from
+"""
 
 dataset = Dataset(
     name="silver.orders",
@@ -19,11 +25,20 @@ dataset = Dataset(
         Column("status", "STRING", "completed, paid, shipped or delivered."),
         Column("gross_amount", "DECIMAL(38,6)", "quantity × unit_price, in the line's currency."),
         Column("net_amount", "DECIMAL(38,6)", "gross_amount less the discount, rounded half-up to 6 places."),
+        Column(
+            "reported_gross_amount",
+            "DECIMAL(38,6)",
+            "gross_amount in the reporting currency; NULL where no exchange rate held when it was ordered.",
+        ),
+        Column("reported_net_amount", "DECIMAL(38,6)", "net_amount in the reporting currency; NULL likewise."),
     ),
     keys=("order_id", "line_number"),
     flow=ByKey(
         keys=("order_id", "line_number"),
-        inputs={"bronze.ecommerce_orders": ("nullif(trim(order_id), '')", "line_number")},
+        inputs={
+            "bronze.ecommerce_orders": ("nullif(trim(order_id), '')", "line_number"),
+            "silver.exchange_rates": Reached(_LINES_PRICED_SINCE),
+        },
     ),
     subject=Subject("customer_id"),
     expectations=(

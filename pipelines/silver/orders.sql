@@ -46,25 +46,37 @@ cleaned AS (
 priced AS (
   SELECT *, CAST(quantity * unit_price AS DECIMAL(38,6)) AS gross_amount
   FROM cleaned
+),
+discounted AS (
+  SELECT
+    *,
+    -- The factors are narrowed so that the exact product has at most 38 digits; an absurd amount becomes NULL and is quarantined.
+    CAST(
+      try_cast(gross_amount AS DECIMAL(24,6)) * CAST(100 - discount_pct AS DECIMAL(10,6)) * CAST(0.01 AS DECIMAL(2,2))
+      AS DECIMAL(38,6)
+    ) AS net_amount
+  FROM priced
 )
 SELECT
-  order_id,
-  line_number,
-  customer_id,
-  order_ts,
-  product_id,
-  product_name,
-  product_category,
-  quantity,
-  unit_price,
-  discount_pct,
-  currency,
-  payment_method,
-  status,
-  gross_amount,
-  -- The factors are narrowed so that the exact product has at most 38 digits; an absurd amount becomes NULL and is quarantined.
-  CAST(
-    try_cast(gross_amount AS DECIMAL(24,6)) * CAST(100 - discount_pct AS DECIMAL(10,6)) * CAST(0.01 AS DECIMAL(2,2))
-    AS DECIMAL(38,6)
-  ) AS net_amount
-FROM priced
+  line.order_id,
+  line.line_number,
+  line.customer_id,
+  line.order_ts,
+  line.product_id,
+  line.product_name,
+  line.product_category,
+  line.quantity,
+  line.unit_price,
+  line.discount_pct,
+  line.currency,
+  line.payment_method,
+  line.status,
+  line.gross_amount,
+  line.net_amount,
+  CAST(try_cast(line.gross_amount AS DECIMAL(20,6)) * rates.rate AS DECIMAL(38,6)) AS reported_gross_amount,
+  CAST(try_cast(line.net_amount AS DECIMAL(20,6)) * rates.rate AS DECIMAL(38,6)) AS reported_net_amount
+FROM discounted AS line
+LEFT JOIN silver.exchange_rates AS rates
+  ON rates.currency = line.currency
+  AND line.order_ts >= rates.valid_from
+  AND line.order_ts < coalesce(rates.valid_until, TIMESTAMP '9999-12-31 23:59:59.999999')

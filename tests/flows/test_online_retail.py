@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from deltalake import DeltaTable
 
 from tests.lake_state import versions
 from tests.online_retail import OnlineRetail
+from tests.rfm import Sale, segments
 
 AS_OF = "2011-12-10"
 
@@ -77,6 +82,37 @@ class TestFigures:
             "avg(orders_count), avg(net_amount) FROM gold.customer_360 WHERE orders_count > 0",
         )
         assert (round(recency, 2), round(frequency, 3), round(monetary, 2)) == (92.06, 4.272, 2054.27)
+
+    def test_segments_are_those_of_an_independent_computation(self, home: Path) -> None:
+        """Over the landed files in plain Python; nothing of ours takes part."""
+        sales, known = [], set()
+        for path in sorted((home / "landing" / "ecommerce" / "orders").glob("*.csv")):
+            with path.open(encoding="utf-8", newline="") as file:
+                for line in csv.DictReader(file):
+                    amount = int(line["quantity"]) * Decimal(line["unit_price"])
+                    known.add(line["customer_id"])
+                    if line["customer_id"] and line["status"] == "completed" and int(line["quantity"]) > 0 < amount:
+                        at = datetime.fromisoformat(line["order_ts"]).replace(tzinfo=UTC)
+                        sales.append(Sale(line["customer_id"], line["order_id"], at, amount))
+        table = DeltaTable(home / "lake" / "gold" / "customer_segments").to_pyarrow_table()
+        columns = ("recency_score", "frequency_score", "monetary_score", "segment")
+        found = {row["customer_id"]: tuple(row[name] for name in columns) for row in table.to_pylist()}
+        assert found == segments(sales, known - {""}, date.fromisoformat(AS_OF))
+        assert Counter(segment for *_, segment in found.values())["champions"] == 946
+
+    def test_daily_revenue_adds_up(self, home: Path) -> None:
+        lines, gross = one_row(
+            home, "SELECT sum(order_lines_count), sum(reported_gross_amount) FROM gold.revenue_daily"
+        )
+        assert (lines, round(Decimal(gross), 2)) == (397_884, Decimal("8911407.90"))
+
+    def test_everyone_who_bought_has_features(self, home: Path) -> None:
+        features = one_row(
+            home,
+            "SELECT count(*), avg(recency_days), avg(orders_count), avg(net_amount) FROM gold.churn_features "
+            f"WHERE as_of = DATE'{AS_OF}'",
+        )
+        assert [features[0], *(round(figure, 3) for figure in features[1:])] == [4_338, 92.059, 4.272, 2054.266]
 
 
 @pytest.mark.usefixtures("record")

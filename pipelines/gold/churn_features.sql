@@ -1,0 +1,96 @@
+WITH snapshots AS (
+  SELECT :as_of AS as_of
+  UNION
+  SELECT add_months(trunc(:as_of, 'MM'), months) AS as_of
+  FROM VALUES (0), (-1), (-2), (-3), (-4), (-5), (-6), (-7), (-8), (-9), (-10), (-11) AS back(months)
+),
+-- Snapshots are taken at midnight: the lines of a day are before the same ones.
+days AS (
+  SELECT
+    customer_id,
+    order_id,
+    to_date(order_ts) AS day,
+    min(order_ts) AS first_line_at,
+    max(order_ts) AS last_line_at,
+    sum(reported_net_amount) AS net_amount
+  FROM silver.orders
+  GROUP BY customer_id, order_id, to_date(order_ts)
+),
+orders AS (
+  SELECT
+    days.customer_id,
+    snapshots.as_of,
+    days.order_id,
+    min(days.first_line_at) AS ordered_at,
+    max(days.last_line_at) AS last_line_at,
+    sum(days.net_amount) AS net_amount
+  FROM days
+  JOIN snapshots ON days.day < snapshots.as_of
+  GROUP BY days.customer_id, snapshots.as_of, days.order_id
+),
+bought AS (
+  SELECT
+    customer_id,
+    as_of,
+    count(*) AS orders_count,
+    min(ordered_at) AS first_order_at,
+    max(last_line_at) AS last_order_at,
+    coalesce(sum(net_amount), 0) AS net_amount,
+    count_if(ordered_at >= CAST(as_of AS TIMESTAMP) - INTERVAL 30 DAYS) AS orders_30d_count,
+    sum(CASE WHEN ordered_at >= CAST(as_of AS TIMESTAMP) - INTERVAL 30 DAYS THEN net_amount END) AS net_30d_amount,
+    count_if(ordered_at >= CAST(as_of AS TIMESTAMP) - INTERVAL 90 DAYS) AS orders_90d_count,
+    sum(CASE WHEN ordered_at >= CAST(as_of AS TIMESTAMP) - INTERVAL 90 DAYS THEN net_amount END) AS net_90d_amount
+  FROM orders
+  GROUP BY customer_id, as_of
+),
+categories AS (
+  SELECT firsts.customer_id, snapshots.as_of, count(*) AS categories_count
+  FROM (
+    SELECT customer_id, product_category, to_date(min(order_ts)) AS day
+    FROM silver.orders
+    WHERE product_category IS NOT NULL
+    GROUP BY customer_id, product_category
+  ) AS firsts
+  JOIN snapshots ON firsts.day < snapshots.as_of
+  GROUP BY firsts.customer_id, snapshots.as_of
+),
+-- Only the newest state of a ticket is kept: what it was like before is told by its instants, and by nothing that has none.
+tickets AS (
+  SELECT
+    ticket.customer_id,
+    snapshots.as_of,
+    count_if(ticket.created_at >= CAST(snapshots.as_of AS TIMESTAMP) - INTERVAL 90 DAYS) AS tickets_90d_count,
+    count_if(ticket.resolved_at IS NULL OR ticket.resolved_at >= CAST(snapshots.as_of AS TIMESTAMP)) AS open_tickets_count,
+    CAST(round(avg(CAST(
+      CASE WHEN ticket.updated_at < CAST(snapshots.as_of AS TIMESTAMP) THEN ticket.satisfaction_score END AS DECIMAL(10,0)
+    )), 2) AS DECIMAL(4,2)) AS average_satisfaction
+  FROM silver.support_tickets AS ticket
+  JOIN snapshots ON ticket.created_at < CAST(snapshots.as_of AS TIMESTAMP)
+  WHERE NOT ticket.is_deleted
+  GROUP BY ticket.customer_id, snapshots.as_of
+)
+SELECT
+  bought.customer_id,
+  bought.as_of,
+  state.loyalty_tier,
+  state.marketing_consent,
+  timestampdiff(DAY, bought.first_order_at, CAST(bought.as_of AS TIMESTAMP)) AS tenure_days,
+  timestampdiff(DAY, bought.last_order_at, CAST(bought.as_of AS TIMESTAMP)) AS recency_days,
+  bought.orders_count,
+  CAST(round(bought.net_amount, 2) AS DECIMAL(38,2)) AS net_amount,
+  CAST(round(try_divide(CAST(bought.net_amount AS DECIMAL(38,6)), CAST(bought.orders_count AS DECIMAL(19,0))), 2) AS DECIMAL(38,2)) AS average_order_value,
+  coalesce(categories.categories_count, 0) AS categories_count,
+  bought.orders_30d_count,
+  CAST(round(coalesce(bought.net_30d_amount, 0), 2) AS DECIMAL(38,2)) AS net_30d_amount,
+  bought.orders_90d_count,
+  CAST(round(coalesce(bought.net_90d_amount, 0), 2) AS DECIMAL(38,2)) AS net_90d_amount,
+  coalesce(tickets.tickets_90d_count, 0) AS tickets_90d_count,
+  coalesce(tickets.open_tickets_count, 0) AS open_tickets_count,
+  tickets.average_satisfaction
+FROM bought
+LEFT JOIN categories ON categories.customer_id = bought.customer_id AND categories.as_of = bought.as_of
+LEFT JOIN tickets ON tickets.customer_id = bought.customer_id AND tickets.as_of = bought.as_of
+LEFT JOIN silver.customers_history AS state
+  ON state.customer_id = bought.customer_id
+  AND state.__START_AT < CAST(bought.as_of AS TIMESTAMP)
+  AND coalesce(state.__END_AT, TIMESTAMP '9999-12-31 23:59:59.999999') >= CAST(bought.as_of AS TIMESTAMP)
