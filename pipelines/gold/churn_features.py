@@ -21,6 +21,11 @@ dataset = Dataset(
         Column("net_30d_amount", "DECIMAL(38,2)", "Net sales of those orders."),
         Column("orders_90d_count", "BIGINT", "Orders in the 90 days before."),
         Column("net_90d_amount", "DECIMAL(38,2)", "Net sales of those orders."),
+        Column("sessions_count", "BIGINT", "Visits to the web shop that had ended, while signed in."),
+        Column("sessions_30d_count", "BIGINT", "Those that began in the 30 days before."),
+        Column("sessions_90d_count", "BIGINT", "Those that began in the 90 days before."),
+        Column("unseen_days", "INT", "Whole days since the end of the latest of them; NULL without one."),
+        Column("conversion_rate", "DECIMAL(5,4)", "Share of them with a purchase, 0 to 1; NULL without one."),
         Column("tickets_90d_count", "BIGINT", "Support tickets opened in the 90 days before."),
         Column("open_tickets_count", "BIGINT", "Tickets opened before and not resolved by then."),
         Column(

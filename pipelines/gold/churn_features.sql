@@ -54,6 +54,20 @@ categories AS (
   JOIN snapshots ON firsts.day < snapshots.as_of
   GROUP BY firsts.customer_id, snapshots.as_of
 ),
+-- A visit that goes on past midnight is not known before.
+visits AS (
+  SELECT
+    visit.customer_id,
+    snapshots.as_of,
+    count(*) AS sessions_count,
+    count_if(visit.started_at >= CAST(snapshots.as_of AS TIMESTAMP) - INTERVAL 30 DAYS) AS sessions_30d_count,
+    count_if(visit.started_at >= CAST(snapshots.as_of AS TIMESTAMP) - INTERVAL 90 DAYS) AS sessions_90d_count,
+    max(visit.ended_at) AS last_seen_at,
+    count_if(visit.has_purchase) AS conversions_count
+  FROM silver.web_sessions AS visit
+  JOIN snapshots ON visit.ended_at < CAST(snapshots.as_of AS TIMESTAMP)
+  GROUP BY visit.customer_id, snapshots.as_of
+),
 -- Only the newest state of a ticket is kept: what it was like before is told by its instants, and by nothing that has none.
 tickets AS (
   SELECT
@@ -84,11 +98,17 @@ SELECT
   CAST(round(coalesce(bought.net_30d_amount, 0), 2) AS DECIMAL(38,2)) AS net_30d_amount,
   bought.orders_90d_count,
   CAST(round(coalesce(bought.net_90d_amount, 0), 2) AS DECIMAL(38,2)) AS net_90d_amount,
+  coalesce(visits.sessions_count, 0) AS sessions_count,
+  coalesce(visits.sessions_30d_count, 0) AS sessions_30d_count,
+  coalesce(visits.sessions_90d_count, 0) AS sessions_90d_count,
+  timestampdiff(DAY, visits.last_seen_at, CAST(bought.as_of AS TIMESTAMP)) AS unseen_days,
+  CAST(round(try_divide(CAST(visits.conversions_count AS DECIMAL(19,0)), CAST(visits.sessions_count AS DECIMAL(19,0))), 4) AS DECIMAL(5,4)) AS conversion_rate,
   coalesce(tickets.tickets_90d_count, 0) AS tickets_90d_count,
   coalesce(tickets.open_tickets_count, 0) AS open_tickets_count,
   tickets.average_satisfaction
 FROM bought
 LEFT JOIN categories ON categories.customer_id = bought.customer_id AND categories.as_of = bought.as_of
+LEFT JOIN visits ON visits.customer_id = bought.customer_id AND visits.as_of = bought.as_of
 LEFT JOIN tickets ON tickets.customer_id = bought.customer_id AND tickets.as_of = bought.as_of
 LEFT JOIN silver.customers_history AS state
   ON state.customer_id = bought.customer_id

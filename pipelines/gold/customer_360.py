@@ -16,7 +16,7 @@ _PROFILE = (
 
 dataset = Dataset(
     name="gold.customer_360",
-    comment="One profile per customer ever seen in a source: who they are and what they are worth.",
+    comment="One profile per customer ever seen in a source: who they are, what they buy, how they visit, what they ask for.",
     columns=(
         Column("customer_id", "STRING", "Customer id.", "subject_key", nullable=False),
         *(customers.column(name) for name in _PROFILE),
@@ -42,6 +42,15 @@ dataset = Dataset(
             "spend_by_currency",
             "ARRAY<STRUCT<currency: STRING, orders_count: BIGINT, gross_amount: DECIMAL(38,2), net_amount: DECIMAL(38,2)>>",
             "Sales per original currency, by its code.",
+        ),
+        Column("sessions_count", "BIGINT", "Visits to the web shop while signed in."),
+        Column("last_seen_at", "TIMESTAMP", "Latest event of them."),
+        Column("sessions_30d_count", "BIGINT", "Visits that began in the 30 days before as_of."),
+        Column("sessions_90d_count", "BIGINT", "Visits that began in the 90 days before as_of."),
+        Column(
+            "conversion_rate",
+            "DECIMAL(5,4)",
+            "Share of visits with a purchase, 0 to 1; NULL without visits.",
         ),
         Column("tickets_count", "BIGINT", "Support tickets ever opened."),
         Column("open_tickets_count", "BIGINT", "Those that are neither resolved nor closed."),

@@ -56,6 +56,17 @@ spend AS (
   FROM currencies
   GROUP BY customer_id
 ),
+visits AS (
+  SELECT
+    customer_id,
+    count(*) AS sessions_count,
+    max(ended_at) AS last_seen_at,
+    count_if(started_at >= CAST(:as_of AS TIMESTAMP) - INTERVAL 30 DAYS AND started_at < CAST(:as_of AS TIMESTAMP)) AS sessions_30d_count,
+    count_if(started_at >= CAST(:as_of AS TIMESTAMP) - INTERVAL 90 DAYS AND started_at < CAST(:as_of AS TIMESTAMP)) AS sessions_90d_count,
+    count_if(has_purchase) AS conversions_count
+  FROM silver.web_sessions
+  GROUP BY customer_id
+),
 tickets AS (
   SELECT
     customer_id,
@@ -95,6 +106,11 @@ SELECT
   totals.last_order_at,
   categories.product_category AS top_category,
   spend.spend_by_currency,
+  coalesce(visits.sessions_count, 0) AS sessions_count,
+  visits.last_seen_at,
+  coalesce(visits.sessions_30d_count, 0) AS sessions_30d_count,
+  coalesce(visits.sessions_90d_count, 0) AS sessions_90d_count,
+  CAST(round(try_divide(CAST(visits.conversions_count AS DECIMAL(19,0)), CAST(visits.sessions_count AS DECIMAL(19,0))), 4) AS DECIMAL(5,4)) AS conversion_rate,
   coalesce(tickets.tickets_count, 0) AS tickets_count,
   coalesce(tickets.open_tickets_count, 0) AS open_tickets_count,
   coalesce(tickets.open_critical_tickets_count, 0) AS open_critical_tickets_count,
@@ -113,5 +129,6 @@ LEFT JOIN silver.customers AS customers ON customers.customer_id = known.custome
 LEFT JOIN totals ON totals.customer_id = known.customer_id
 LEFT JOIN categories ON categories.customer_id = known.customer_id AND categories.place = 1
 LEFT JOIN spend ON spend.customer_id = known.customer_id
+LEFT JOIN visits ON visits.customer_id = known.customer_id
 LEFT JOIN tickets ON tickets.customer_id = known.customer_id
 LEFT JOIN gold.customer_segments AS segments ON segments.customer_id = known.customer_id

@@ -16,6 +16,7 @@ dataset = Dataset(
             "bronze.crm_customers": _MENTIONED,
             "bronze.ecommerce_orders": _MENTIONED,
             "bronze.support_tickets": _MENTIONED,
+            "bronze.web_events": _MENTIONED,
         },
     ),
     subject=Subject("customer_id"),

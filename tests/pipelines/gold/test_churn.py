@@ -55,18 +55,25 @@ order_lines = st.builds(
 sales = st.lists(order_lines, max_size=12)
 
 
-def features(computed: Computed, lines: Rows, history: Rows = (), tickets: Rows = ()) -> list[dict[str, Any]]:
+def features(
+    computed: Computed, lines: Rows, history: Rows = (), tickets: Rows = (), visits: Rows = ()
+) -> list[dict[str, Any]]:
     numbered = [{"line_number": number, **line} for number, line in enumerate(lines)]
     return computed(
         "gold.churn_features",
         silver__orders=numbered,
         silver__customers_history=history,
         silver__support_tickets=tickets,
+        silver__web_sessions=visits,
     )
 
 
 def ticket(opened: datetime, **told: Any) -> dict[str, Any]:
     return {"customer_id": "c1", "created_at": opened, "updated_at": opened, "is_deleted": False, **told}
+
+
+def visit(start: datetime, end: datetime) -> dict[str, Any]:
+    return {"customer_id": "c1", "started_at": start, "ended_at": end, "has_purchase": True}
 
 
 def states(*tiers: tuple[datetime, str]) -> list[dict[str, Any]]:
@@ -98,18 +105,22 @@ def test_what_happens_from_a_date_on_changes_no_feature_of_it(
         ticket(at(snapshot), satisfaction_score=1),
     ]
 
-    def of_snapshot(lines: Rows, history: Rows, tickets: Rows) -> dict[str, Any]:
-        rows = features(computed, lines, history, tickets)
+    visits = [visit(opened, opened + timedelta(hours=1))]
+    visits_since = [*visits, visit(opened, at(snapshot)), visit(at(snapshot), at(snapshot))]
+
+    def of_snapshot(lines: Rows, history: Rows, tickets: Rows, visits: Rows) -> dict[str, Any]:
+        rows = features(computed, lines, history, tickets, visits)
         return {row["customer_id"]: row for row in rows if row["as_of"] == snapshot}
 
-    known = of_snapshot(past, first, tickets)
-    assert of_snapshot(past + future, changed, tickets_since) == known
+    known = of_snapshot(past, first, tickets, visits)
+    assert of_snapshot(past + future, changed, tickets_since, visits_since) == known
     assert known.keys() == {line["customer_id"] for line in past}
     for row in known.values():
         if row["customer_id"] == "c1":
             assert row["loyalty_tier"] == "silver"
             assert (row["tickets_90d_count"], row["open_tickets_count"]) == (2, 2)
             assert row["average_satisfaction"] == 4
+            assert (row["sessions_90d_count"], row["unseen_days"], row["conversion_rate"]) == (1, 0, 1)
 
 
 @quick

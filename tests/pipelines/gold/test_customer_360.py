@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.computed import Computed, computing
+from tests.computed import Computed, Rows, computing
 
 AS_OF = date(2026, 6, 1)
 MIDNIGHT = datetime(2026, 6, 1, tzinfo=UTC)
@@ -22,7 +22,9 @@ def computed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Computed]:
         yield computed
 
 
-def profile(computed: Computed, orders: list[datetime], tickets: list[dict[str, Any]]) -> dict[str, Any]:
+def profile(
+    computed: Computed, orders: list[datetime], tickets: list[dict[str, Any]], visits: Rows = ()
+) -> dict[str, Any]:
     [row] = computed(
         "gold.customer_360",
         silver__known_customers=[{"customer_id": "c1"}],
@@ -31,6 +33,7 @@ def profile(computed: Computed, orders: list[datetime], tickets: list[dict[str, 
             {"customer_id": "c1", "order_id": f"o{number}", "line_number": 1, "order_ts": instant}
             for number, instant in enumerate(orders)
         ],
+        silver__web_sessions=[{"customer_id": "c1", "has_purchase": False} | dict(visit) for visit in visits],
         silver__support_tickets=[
             {"customer_id": "c1", "is_deleted": False, "is_open": False} | ticket for ticket in tickets
         ],
@@ -78,3 +81,14 @@ def test_support(computed: Computed) -> None:
     nothing = profile(computed, [], [])
     assert (nothing["tickets_count"], nothing["last_ticket_at"], nothing["average_satisfaction"]) == (0, None, None)
     assert nothing["segment"] == "no_purchase"
+
+
+def test_visits(computed: Computed) -> None:
+    begun = (MIDNIGHT, MIDNIGHT - INSTANT, MIDNIGHT - timedelta(days=30), MIDNIGHT - timedelta(days=90) - INSTANT)
+    visits = [{"started_at": at, "ended_at": at + INSTANT, "has_purchase": at == MIDNIGHT} for at in begun[:3]]
+    visits.append({"started_at": begun[3], "ended_at": begun[3]})
+    row = profile(computed, [], [], visits)
+    assert (row["sessions_count"], row["sessions_30d_count"], row["sessions_90d_count"]) == (4, 2, 2)
+    assert (row["last_seen_at"], row["conversion_rate"]) == (MIDNIGHT + INSTANT, Decimal("0.2500"))
+    nothing = profile(computed, [], [])
+    assert (nothing["sessions_count"], nothing["last_seen_at"], nothing["conversion_rate"]) == (0, None, None)
