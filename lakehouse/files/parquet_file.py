@@ -112,14 +112,15 @@ class _Rows:
 
     def _unknown(self, found: list[pa.Array], count: int) -> pa.Array:
         """The unknown values of each row as the text of a JSON object; NULL where there are none."""
+        if not self._header.unknown:
+            return pa.nulls(count, pa.string())
         members = [
-            pc.binary_join_element_wise(quoted(name) + ":", json_column(found[position]), "")
+            pc.binary_join_element_wise("," + quoted(name) + ":", json_column(found[position]), "").fill_null("")
             for position, name in self._header.unknown.items()
         ]
-        if not members:
-            return pa.nulls(count, pa.string())
-        joined = pc.binary_join_element_wise(*members, ",", null_handling="skip")
-        objects = pc.binary_join_element_wise("{", joined, "}", "")
+        # not joined with null_handling="skip": that loses the rows without a value where there is one column only
+        joined = pc.binary_join_element_wise(*members, "")
+        objects = pc.binary_join_element_wise("{", pc.utf8_slice_codeunits(joined, 1), "}", "")
         return pc.if_else(pc.equal(joined, ""), pa.scalar(None, pa.string()), objects)
 
     def _exactly(

@@ -142,6 +142,12 @@ def test_columns_are_matched_by_name_without_case_and_the_others_kept(landing: L
     assert first["_corrupt_record"] is None
 
 
+def test_one_unknown_column_is_kept_where_it_has_a_value(landing: Landing) -> None:
+    content = parquet({"id": pa.array([1, 2, 3]), "extra": pa.array([None, "x", None])})
+    rows = landing.read(content, {"id": "BIGINT"}, "parquet")
+    assert [row["_rescued_data"] for row in rows] == [None, '{"extra":"x"}', None]
+
+
 def test_a_misfit_is_rescued_beside_the_unknown_in_the_order_of_the_file(landing: Landing) -> None:
     content = parquet({"id": pa.array(["1", "x"]), "extra": pa.array([[1], [2]]), "n": pa.array([1.5, 2.0])})
     rows = landing.read(content, {"n": "INT", "id": "INT"}, "parquet")
