@@ -24,11 +24,12 @@ class FileForm:
     byte_order_mark: bool = False
     header_case: str = "lower"
     extended: bool = False  # with the column that the source has added one day
+    text_instants: bool = False  # of Parquet: instants are strings
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """Lines with their ends, one a record, and the dirt in them by name."""
+    """Lines with their ends, one a record, or the rows of a Parquet file; and the dirt in them by name."""
 
     lines: Text
     injected: Counter[str]

@@ -38,6 +38,13 @@ ORDER_FAULTS = {
     "zero_unit_price": 0.0025,
     "negative_unit_price": 0.0003,
 }
+WEB_FAULTS = {
+    "missing_event_id": 0.0004,
+    "missing_visitor": 0.0006,  # neither customer nor device
+    "missing_event_ts": 0.0004,
+    "broken_event_ts": 0.0006,  # a word in a file whose instants are text, else a time beyond the year 9999
+    "missing_page": 0.002,
+}
 # Independent of the above, and of each other.
 CRM_SHARES = {
     "late": 0.02,  # delivered days after it was made, so perhaps behind a newer version
@@ -53,6 +60,13 @@ ORDER_SHARES = {
     "offset_timestamp": 0.03,  # of the orders
     "date_only_timestamp": 0.004,  # of the orders
     "exact_duplicate": 0.004,
+}
+
+WEB_SHARES = {
+    "late": 0.03,  # of the visits: some of their events come days later
+    "late_events": 0.4,  # of the events of such a visit
+    "sent_again": 0.01,  # of the visits: the next day once more
+    "exact_duplicate": 0.002,
 }
 
 

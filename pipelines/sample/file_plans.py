@@ -14,13 +14,15 @@ from pipelines.sample.deliveries import FileForm, Rhythm, Source
 RECENT_DAYS = 30  # before the end; what is older is handed over by the month
 EXTENDED_FROM = HISTORY_DAYS - 200  # the day from which new files have an additional column
 EMPTY_FILE_DAY = HISTORY_DAYS - 9
+TORN_FILE_DAY = HISTORY_DAYS - 6
 
 
 @dataclass(frozen=True, slots=True)
 class FilePlan:
     """One file: the deliveries it holds (positions from ``first`` up to ``after``), and its form.
 
-    ``modified`` is the midnight that ends its last day, so that files are as old as their path says.
+    ``modified`` is the midnight that ends its last day, so that files are as old as their path says. A torn file ends in the
+    middle.
     """
 
     path: str
@@ -28,6 +30,7 @@ class FilePlan:
     first: int
     after: int
     form: FileForm
+    is_torn: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -45,7 +48,11 @@ def plan_files(source: Source, first_day: date, start: int, after: int) -> Itera
         if first_position < after_position:
             form = _form(last, source.suffix, extended=begin >= EXTENDED_FROM) if source.is_dirty else FileForm()
             yield FilePlan(path + source.suffix, modified, first_position, after_position, form)
-        if source.is_dirty and source.suffix == ".csv" and begin <= EMPTY_FILE_DAY < end:
+        if source.is_dirty and source.suffix == ".parquet" and begin <= TORN_FILE_DAY < end:
+            yield FilePlan(
+                f"{path}-retry{source.suffix}", modified, first_position, after_position, FileForm(), is_torn=True
+            )
+        if source.is_dirty and source.suffix != ".json" and begin <= EMPTY_FILE_DAY < end:
             yield FilePlan(f"{path}-retry{source.suffix}", modified, after_position, after_position, FileForm())
 
 
@@ -68,7 +75,9 @@ def _form(last: date, suffix: str, *, extended: bool) -> FileForm:
     """The form of a file by its last day alone, such that the daily files of a month show every form."""
     day = last.toordinal()
     newline = "\r\n" if (day + 4) % 7 == 0 else "\n"
-    if suffix != ".csv":
+    if suffix == ".json":
         return FileForm(newline, extended=extended)
     header_case = {5: "upper", 8: "title"}.get(day % 11, "lower")
+    if suffix == ".parquet":
+        return FileForm(header_case=header_case, extended=extended, text_instants=(day + 2) % 9 == 0)
     return FileForm(newline, byte_order_mark=(day + 5) % 9 == 0, header_case=header_case, extended=extended)

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from kit.errors import Conflict, Invalid
 from pipelines.sample.behaviour import HISTORY_DAYS, build_population, simulate
 from pipelines.sample.crm import CrmCustomers
-from pipelines.sample.deliveries import Source
+from pipelines.sample.deliveries import Rendered, Source
 from pipelines.sample.draws import Draws
 from pipelines.sample.exchange_rates import ExchangeRates
 from pipelines.sample.file_plans import FilePlan, plan_files
 from pipelines.sample.manifest import Manifest
 from pipelines.sample.orders import EcommerceOrders
 from pipelines.sample.text import joined_bytes
+from pipelines.sample.web_events import WebEvents
 
-FOLDERS = (CrmCustomers.folder, EcommerceOrders.folder, ExchangeRates.folder)
+FOLDERS = (CrmCustomers.folder, EcommerceOrders.folder, ExchangeRates.folder, WebEvents.folder)
 DELIVERIES_AT_ONCE = 100_000
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -52,7 +56,7 @@ class LandedSample:
     """What of the sample lies in the landing zone now. Counts are by source folder, such as ``crm/customers``.
 
     ``files`` are all of the sample's, relative to the landing zone, ``written`` those that this call wrote. ``records``
-    counts the lines besides headers, copies and malformed ones included. ``injected`` counts the dirt by its names in
+    counts the lines besides headers, and the rows, copies and malformed ones included. ``injected`` counts the dirt by its names in
     ``pipelines.sample.faults`` (records) and by the names that end in ``_file`` (files). ``until`` is the last day.
     """
 
@@ -66,7 +70,7 @@ class LandedSample:
 def land_sample(
     landing: Path, *, customers: int, until: date, seed: int = 7, progress: Progress | None = None
 ) -> LandedSample:
-    """Land three years of files of the CRM, the shop and finance; ``until`` is their last day.
+    """Land three years of files of the CRM, the shop and finance, and half a year of web analytics; ``until`` is their last day.
 
     ``customers`` is how many there are by then. The same parameters give the same bytes and modification times. Landed
     again with the same ``customers`` and ``seed``, a later ``until`` adds the files of the days between (new data for a
@@ -143,6 +147,7 @@ def _build_sources(manifest: Manifest, first_day: date, days: int) -> tuple[Sour
         CrmCustomers(draws, population, versions),
         EcommerceOrders(draws, population, orders),
         ExchangeRates(draws, first_day, days),
+        WebEvents(draws, population, orders, days),
     )
 
 
@@ -150,16 +155,13 @@ def _write_file(landing: Path, source: Source, plan: FilePlan, injected: Counter
     """Write one file under another name, date it, and move it into place; answer the number of its records."""
     path = landing / plan.path
     unfinished = path.with_name(f".{path.name}.part")
-    records = 0
     with unfinished.open("wb") as file:
-        if not plan.is_empty:
-            file.write(BYTE_ORDER_MARK if plan.form.byte_order_mark else b"")
-            file.write(source.header(plan.form).encode())
-        for first in range(plan.first, plan.after, DELIVERIES_AT_ONCE):
-            rendered = source.render(np.arange(first, min(first + DELIVERIES_AT_ONCE, plan.after)), plan.form)
-            file.write(joined_bytes(rendered.lines))
-            injected.update(rendered.injected)
-            records += len(rendered.lines)
+        write = _write_rows if source.suffix == ".parquet" else _write_lines
+        records, found = (0, Counter[str]()) if plan.is_empty else write(file, source, plan)
+        if plan.is_torn:
+            file.truncate(file.tell() // 2)
+            records, found = 0, Counter()
+        injected.update(found)
     os.utime(unfinished, (plan.modified.timestamp(), plan.modified.timestamp()))
     unfinished.replace(path)
     injected["empty_file"] += plan.is_empty
@@ -167,4 +169,35 @@ def _write_file(landing: Path, source: Source, plan: FilePlan, injected: Counter
     injected["crlf_file"] += plan.form.newline == "\r\n"
     injected["header_case_file"] += plan.form.header_case != "lower"
     injected["extended_file"] += plan.form.extended
+    injected["text_instants_file"] += plan.form.text_instants
+    injected["torn_file"] += plan.is_torn
     return records
+
+
+def _write_lines(file: BinaryIO, source: Source, plan: FilePlan) -> tuple[int, Counter[str]]:
+    records, injected = 0, Counter[str]()
+    file.write(BYTE_ORDER_MARK if plan.form.byte_order_mark else b"")
+    file.write(source.header(plan.form).encode())
+    for rendered in _render(source, plan):
+        file.write(joined_bytes(rendered.lines))
+        injected.update(rendered.injected)
+        records += len(rendered.lines)
+    return records, injected
+
+
+def _write_rows(file: BinaryIO, source: Source, plan: FilePlan) -> tuple[int, Counter[str]]:
+    """As Parquet, without a word on Arrow in it: as other systems write it."""
+    records, injected = 0, Counter[str]()
+    parts = _render(source, plan)
+    first = next(parts)
+    with pq.ParquetWriter(file, first.lines.schema, compression="zstd", store_schema=False) as writer:
+        for rendered in chain((first,), parts):
+            writer.write_table(rendered.lines)
+            injected.update(rendered.injected)
+            records += rendered.lines.num_rows
+    return records, injected
+
+
+def _render(source: Source, plan: FilePlan) -> Iterator[Rendered]:
+    for first in range(plan.first, plan.after, DELIVERIES_AT_ONCE):
+        yield source.render(np.arange(first, min(first + DELIVERIES_AT_ONCE, plan.after)), plan.form)

@@ -19,13 +19,14 @@ from lakehouse.files.reader import read_files
 from pipelines.bronze.crm_customers import dataset as crm_customers
 from pipelines.bronze.ecommerce_orders import dataset as ecommerce_orders
 from pipelines.bronze.exchange_rates import dataset as exchange_rates
+from pipelines.bronze.web_events import dataset as web_events
 from pipelines.sample import LandedSample, land_sample
 from pipelines.sample.countries import COUNTRIES
-from pipelines.sample.faults import CRM_FAULTS, CRM_SHARES, ORDER_FAULTS, ORDER_SHARES
+from pipelines.sample.faults import CRM_FAULTS, CRM_SHARES, ORDER_FAULTS, ORDER_SHARES, WEB_FAULTS
 from pipelines.sample.orders import ADDED_COLUMN, COLUMNS
 
 UNTIL = date(2025, 11, 23)
-CRM, ORDERS, RATES = "crm/customers", "ecommerce/orders", "finance/exchange_rates"
+CRM, ORDERS, RATES, WEB = "crm/customers", "ecommerce/orders", "finance/exchange_rates", "web/events"
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ class TestCounts:
         assert sample.landed.records[ORDERS] == len(sample.order_fields)
 
     @pytest.mark.parametrize(
-        ("folder", "names"), [(CRM, {**CRM_FAULTS, **CRM_SHARES}), (ORDERS, {**ORDER_FAULTS, **ORDER_SHARES})]
+        ("folder", "names"),
+        [(CRM, {**CRM_FAULTS, **CRM_SHARES}), (ORDERS, {**ORDER_FAULTS, **ORDER_SHARES}), (WEB, WEB_FAULTS)],
     )
     def test_every_kind_of_dirt_is_there_in_about_its_share(
         self, sample: Sample, folder: str, names: dict[str, float]
@@ -116,7 +118,8 @@ class TestCounts:
         unreadable: list[LandingFile] = []
         rows: Counter[str] = Counter()
         corrupt: Counter[str] = Counter()
-        for folder, dataset in ((CRM, crm_customers), (ORDERS, ecommerce_orders), (RATES, exchange_rates)):
+        sources = ((CRM, crm_customers), (ORDERS, ecommerce_orders), (RATES, exchange_rates), (WEB, web_events))
+        for folder, dataset in sources:
             assert isinstance(dataset.flow, AutoLoader)
             files = list_files(sample.landing, dataset.flow.path)
             now = datetime(2026, 1, 1, tzinfo=UTC)
@@ -126,10 +129,9 @@ class TestCounts:
         assert rows == sample.landed.records
         assert corrupt[CRM] == sample.landed.injected[CRM]["malformed_json"]
         assert corrupt[ORDERS] == sample.landed.injected[ORDERS]["text_after_quote"]
-        assert corrupt[RATES] == 0
-        assert [file.path for file in unreadable] == [
-            name for name in sample.landed.files if name.endswith("-retry.csv")
-        ]
+        assert corrupt[RATES] == corrupt[WEB] == 0
+        assert [file.path for file in unreadable] == [name for name in sample.landed.files if "-retry." in name]
+        assert len(unreadable) == 3
 
 
 class TestPeople:
