@@ -49,7 +49,7 @@ def build(settings: Settings, *, store: OnlineStore | None = None, checks: Seque
     server can stop.
     """
     database = Database(settings.control_database_url)
-    ring = key_ring(settings)
+    ring = settings.key_ring()
     cursors = Cursors(ring)
     tokens = Tokens(ring, settings.issuer)
     callers = Callers(database, tokens)
@@ -67,9 +67,9 @@ def build(settings: Settings, *, store: OnlineStore | None = None, checks: Seque
             pipelines_router(load_catalog(), creations),
             runs_router(database, cursors, creations, feed),
             customers_router(store, profiles, view, trail),
-            principals_router(database, cursors),
-            keys_router(database, cursors),
-            groups_router(database, cursors),
+            principals_router(database, cursors, creations),
+            keys_router(database, cursors, creations),
+            groups_router(database, cursors, creations),
             members_router(database, cursors),
             oauth_router(callers, ring, settings.issuer),
             audit_router(database, ring, cursors, trail),
@@ -89,15 +89,6 @@ def build(settings: Settings, *, store: OnlineStore | None = None, checks: Seque
 def open_store(settings: Settings, *, writable: bool = False) -> LmdbStore:
     """The online store of an installation; a process opens it once."""
     return LmdbStore(settings.online, settings.online_map_mb, readonly=not writable)
-
-
-def key_ring(settings: Settings) -> KeyRing:
-    """The key ring of an installation. Nothing is read or made before a key is needed."""
-    return KeyRing.choose(
-        settings.own_keyring_file,
-        document=settings.keyring.get_secret_value(),
-        secret_file=settings.keyring_file,
-    )
 
 
 def describe() -> bytes:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from cli.installation import Installation
 from governance.api_keys import create_key, list_keys
+from governance.changes import has_admin
 from kit.settings import Settings
 
 
 def first_key(installation: Installation) -> str | None:
-    """Make the first admin of an installation and return its key; None where there is a key already."""
+    """Make the first admin of an installation and return its key; None where there is an admin already."""
     with installation.database.transaction() as session:
-        if list_keys(session):
+        if has_admin(session):
             return None
         return create_key(session, name="first admin", groups=["admin"]).secret
 

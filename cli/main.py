@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from cli import audit, checks, keys, runs, serving
+from cli import audit, checks, groups, keyring, keys, principals, runs, serving, tokens
 from cli.installation import Installation, at
 from cli.options import AsOf, EngineName, Home, Json
 from cli.output import Steps, as_document, err, out, print_json, print_rows, print_usage_error, reporting
@@ -29,11 +29,15 @@ pipeline_app = typer.Typer(no_args_is_help=True, help="Run pipelines.")
 app.add_typer(land_app, name="land")
 app.add_typer(pipeline_app, name="pipeline")
 app.add_typer(audit.app, name="audit")
+app.add_typer(principals.app, name="principal")
+app.add_typer(groups.app, name="group")
+app.add_typer(tokens.app, name="token")
+app.add_typer(keyring.app, name="keyring")
 
 
 @app.command()
 def init(home: Home = None, json: Json = False) -> None:
-    """Create the home directory, the control database and an API key (shown once)."""
+    """Create the home directory, the control database and a first admin with a key (shown once)."""
     with reporting(json=json):
         installation = at(home)
         key = keys.first_key(installation)

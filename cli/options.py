@@ -15,3 +15,4 @@ AsOf = Annotated[
     datetime | None,
     typer.Option("--as-of", formats=["%Y-%m-%d"], help="Date the windows end at (default: today, UTC)."),
 ]
+Force = Annotated[bool, typer.Option("--force", help="Do it even if nobody is left who can change who may what.")]

@@ -35,6 +35,7 @@ def serve(installation: Installation, host: str | None, port: int | None, announ
     listener = _listen(host or settings.host, settings.port if port is None else port)
     address, bound = listener.getsockname()[:2]
     base = f"http://[{address}]:{bound}" if ":" in address else f"http://{address}:{bound}"
+    settings = settings.model_copy(update={"public_url": settings.public_url or base})
     app = build(settings, checks=[Check("schema", partial(_schema_lack, Database(settings.control_database_url)))])
     config = uvicorn.Config(
         app,

@@ -179,7 +179,7 @@ def _issue(
     )
     session.add(key)
     session.flush()
-    return IssuedKey(key.id, principal_id, prefix, name, narrowed, expires_at, secret)
+    return IssuedKey(key.id, principal_id, prefix, name, narrowed, clock.aware(expires_at), secret)
 
 
 def _with_checksum(text: str) -> str:

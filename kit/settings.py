@@ -10,6 +10,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from kit.keyring import KeyRing
+
 
 class Settings(BaseSettings):
     """What an installation may choose. Everything the service keeps lies under ``home``."""
@@ -61,6 +63,12 @@ class Settings(BaseSettings):
     @property
     def own_keyring_file(self) -> Path:
         return self.home / "keyring.json"
+
+    def key_ring(self) -> KeyRing:
+        """The key ring: given by a secret store, or the file in home. Nothing is read or made before a key is needed."""
+        return KeyRing.choose(
+            self.own_keyring_file, document=self.keyring.get_secret_value(), secret_file=self.keyring_file
+        )
 
     @property
     def control_database_url(self) -> str:

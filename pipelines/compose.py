@@ -87,11 +87,7 @@ def flow_context(
 
 def key_ring(settings: Settings) -> KeyRing:
     """The key ring of an installation. Nothing is read or made before a key is needed."""
-    return KeyRing.choose(
-        settings.own_keyring_file,
-        document=settings.keyring.get_secret_value(),
-        secret_file=settings.keyring_file,
-    )
+    return settings.key_ring()
 
 
 def writer_name() -> str:

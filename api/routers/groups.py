@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request
 from sqlalchemy.orm import Session
+from starlette.responses import Response
 
 from api.auth import ScopedRoute, needs
 from api.cursors import Cursor, Cursors, InvalidCursor, Limit
+from api.idempotency import Creations, IdempotencyKey, creation_responses
 from api.routers.principals import LAST_ADMIN
 from api.schemas.access import (
     Force,
@@ -18,7 +20,7 @@ from api.schemas.access import (
     InGroup,
     NewGroup,
 )
-from api.schemas.examples import GROUP, NOTHING, located, shown
+from api.schemas.examples import GROUP, NOTHING, created, created_response, shown
 from api.schemas.problem import problem_responses
 from governance.access import Scope, UnknownScope
 from governance.group_graph import BUILT_IN, GroupGraph, scopes_of
@@ -43,7 +45,7 @@ _READ, _WRITE = needs(Scope.PRINCIPALS_READ), needs(Scope.PRINCIPALS_WRITE)
 _LIST = "groups"
 
 
-def groups_router(database: Database, cursors: Cursors) -> APIRouter:
+def groups_router(database: Database, cursors: Cursors, creations: Creations) -> APIRouter:
     """Routes over the groups of a control database."""
     router = APIRouter(route_class=ScopedRoute, tags=["groups"])
 
@@ -53,20 +55,21 @@ def groups_router(database: Database, cursors: Cursors) -> APIRouter:
         summary="Make a group",
         description="A group of your own, beside the built-in ones.",
         status_code=201,
+        response_class=Response,
         response_description="The new group.",
         responses={
-            **located(201, GROUP),
-            **problem_responses(
-                _UNKNOWN_SCOPE, GroupExists("there is a group of this name already; choose another one")
-            ),
+            **created(GroupView, GROUP),
+            **problem_responses(_UNKNOWN_SCOPE),
+            **creation_responses(GroupExists("there is a group of this name already; choose another one")),
         },
         openapi_extra=_WRITE,
     )
-    def create(body: NewGroup, response: Response) -> GroupView:
-        with database.transaction() as session:
+    async def create(request: Request, body: NewGroup, idempotency_key: IdempotencyKey = None) -> Response:
+        def make(session: Session) -> Response:
             group = create_group(session, body.name, comment=body.comment, scopes=body.scopes)
-            response.headers["Location"] = f"/groups/{group.name}"
-            return _view(session, group)
+            return created_response(_view(session, group), f"/groups/{group.name}")
+
+        return await creations.answer(request, idempotency_key, make)
 
     @router.get(
         "/groups",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request
 from sqlalchemy.orm import Session
+from starlette.responses import Response
 
 from api.auth import ScopedRoute, needs
 from api.cursors import Cursor, Cursors, InvalidCursor, Limit
+from api.idempotency import AnswerNotKept, Creations, IdempotencyKey, creation_responses
 from api.routers.principals import LAST_ADMIN, UNKNOWN_PRINCIPAL
 from api.schemas.access import Force, IssuedKeyView, KeyId, KeyPage, KeyView, NewKey, PrincipalId, Rotation
-from api.schemas.examples import ISSUED_KEY, KEY, located, shown
+from api.schemas.examples import ISSUED_KEY, KEY, created, created_response, shown
 from api.schemas.problem import problem_responses
 from governance.access import Scope, UnknownScope, known_scopes
 from governance.api_keys import (
@@ -30,10 +32,11 @@ from governance.principals import get_principal
 from kit.db import Database
 
 _UNKNOWN_KEY = KeyNotFound("this principal has no key of this id")
+_SHOWN_ONCE = AnswerNotKept("this request has been carried out; what it answered was shown once and is not kept")
 _READ, _WRITE = needs(Scope.PRINCIPALS_READ), needs(Scope.PRINCIPALS_WRITE)
 
 
-def keys_router(database: Database, cursors: Cursors) -> APIRouter:
+def keys_router(database: Database, cursors: Cursors, creations: Creations) -> APIRouter:
     """Routes over the keys of a control database."""
     router = APIRouter(route_class=ScopedRoute, tags=["principals"])
 
@@ -43,9 +46,11 @@ def keys_router(database: Database, cursors: Cursors) -> APIRouter:
         summary="Issue a key",
         description="The key is in `secret`, this once: what is kept is a hash of it. It works within seconds, in every process.",
         status_code=201,
+        response_class=Response,
         response_description="The new key.",
         responses={
-            **located(201, ISSUED_KEY),
+            **created(IssuedKeyView, ISSUED_KEY),
+            **creation_responses(_SHOWN_ONCE),
             **problem_responses(
                 UNKNOWN_PRINCIPAL,
                 UnknownScope("profiles:read:pii adds to profiles:read; give both"),
@@ -54,10 +59,15 @@ def keys_router(database: Database, cursors: Cursors) -> APIRouter:
         },
         openapi_extra=_WRITE,
     )
-    def issue(principal_id: PrincipalId, body: NewKey, response: Response) -> IssuedKeyView:
-        with database.transaction() as session:
-            issued = issue_key(session, principal_id, name=body.name, scopes=body.scopes, expires_at=body.expires_at)
-        return _issued(issued, response)
+    async def issue(
+        request: Request, principal_id: PrincipalId, body: NewKey, idempotency_key: IdempotencyKey = None
+    ) -> Response:
+        def make(session: Session) -> Response:
+            return _issued(
+                issue_key(session, principal_id, name=body.name, scopes=body.scopes, expires_at=body.expires_at)
+            )
+
+        return await creations.answer(request, idempotency_key, make, keep_answer=False)
 
     @router.get(
         "/principals/{principal_id}/keys",
@@ -98,18 +108,27 @@ def keys_router(database: Database, cursors: Cursors) -> APIRouter:
         summary="Rotate a key",
         description="Issues a key of the same name, scopes and end. The old one goes on working until the grace period has passed.",
         status_code=201,
+        response_class=Response,
         response_description="The new key.",
         responses={
-            **located(201, ISSUED_KEY),
-            **problem_responses(_UNKNOWN_KEY, KeyEnded("this key has ended or was rotated already; issue a new one")),
+            **created(IssuedKeyView, ISSUED_KEY),
+            **creation_responses(_SHOWN_ONCE, KeyEnded("this key has ended or was rotated already; issue a new one")),
+            **problem_responses(_UNKNOWN_KEY),
         },
         openapi_extra=_WRITE,
     )
-    def rotate(principal_id: PrincipalId, key_id: KeyId, body: Rotation, response: Response) -> IssuedKeyView:
-        with database.transaction() as session:
+    async def rotate(
+        request: Request,
+        principal_id: PrincipalId,
+        key_id: KeyId,
+        body: Rotation,
+        idempotency_key: IdempotencyKey = None,
+    ) -> Response:
+        def make(session: Session) -> Response:
             _key_of(session, principal_id, key_id)
-            issued = rotate_key(session, key_id, grace=timedelta(seconds=body.grace_seconds))
-        return _issued(issued, response)
+            return _issued(rotate_key(session, key_id, grace=timedelta(seconds=body.grace_seconds)))
+
+        return await creations.answer(request, idempotency_key, make, keep_answer=False)
 
     @router.post(
         "/principals/{principal_id}/keys/{key_id}/revoke",
@@ -153,9 +172,8 @@ def _view(key: ApiKey) -> KeyView:
     )
 
 
-def _issued(key: IssuedKey, response: Response) -> IssuedKeyView:
-    response.headers["Location"] = f"/principals/{key.principal_id}/keys/{key.id}"
-    return IssuedKeyView(
+def _issued(key: IssuedKey) -> Response:
+    view = IssuedKeyView(
         id=key.id,
         principal_id=key.principal_id,
         prefix=key.prefix,
@@ -164,3 +182,4 @@ def _issued(key: IssuedKey, response: Response) -> IssuedKeyView:
         expires_at=key.expires_at,
         secret=key.secret,
     )
+    return created_response(view, f"/principals/{key.principal_id}/keys/{key.id}")

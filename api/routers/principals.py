@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request
 from sqlalchemy.orm import Session
+from starlette.responses import Response
 
 from api.auth import ScopedRoute, needs
 from api.cursors import Cursor, Cursors, InvalidCursor, Limit
+from api.idempotency import Creations, IdempotencyKey, creation_responses
 from api.schemas.access import Force, NewPrincipal, PrincipalId, PrincipalPage, PrincipalView
-from api.schemas.examples import PRINCIPAL, located, shown
+from api.schemas.examples import PRINCIPAL, created, created_response, shown
 from api.schemas.problem import problem_responses
 from governance.access import Scope, UnknownScope, known_scopes
 from governance.changes import LastAdmin
@@ -38,7 +40,7 @@ _READ, _WRITE = needs(Scope.PRINCIPALS_READ), needs(Scope.PRINCIPALS_WRITE)
 _LIST = "principals"
 
 
-def principals_router(database: Database, cursors: Cursors) -> APIRouter:
+def principals_router(database: Database, cursors: Cursors, creations: Creations) -> APIRouter:
     """Routes over the principals of a control database."""
     router = APIRouter(route_class=ScopedRoute, tags=["principals"])
 
@@ -48,9 +50,11 @@ def principals_router(database: Database, cursors: Cursors) -> APIRouter:
         summary="Make a principal",
         description="A service or a person that may call. It has no key yet: `POST /principals/{principal_id}/keys` issues one.",
         status_code=201,
+        response_class=Response,
         response_description="The new principal.",
         responses={
-            **located(201, PRINCIPAL),
+            **created(PrincipalView, PRINCIPAL),
+            **creation_responses(),
             **problem_responses(
                 InvalidName("give a name that tells people who or what it is: up to 200 printable characters"),
                 UnknownScope("profiles:read:pii adds to profiles:read; give both"),
@@ -59,13 +63,14 @@ def principals_router(database: Database, cursors: Cursors) -> APIRouter:
         },
         openapi_extra=_WRITE,
     )
-    def create(body: NewPrincipal, response: Response) -> PrincipalView:
-        with database.transaction() as session:
+    async def create(request: Request, body: NewPrincipal, idempotency_key: IdempotencyKey = None) -> Response:
+        def make(session: Session) -> Response:
             principal = create_principal(session, body.name, kind=body.kind, scopes=body.scopes)
             for group in body.groups:
                 add_member(session, group, principal.id)
-            response.headers["Location"] = f"/principals/{principal.id}"
-            return _view(session, principal)
+            return created_response(_view(session, principal), f"/principals/{principal.id}")
+
+        return await creations.answer(request, idempotency_key, make)
 
     @router.get(
         "/principals",

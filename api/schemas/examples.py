@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
+
+from pydantic import BaseModel
+from starlette.responses import Response
 
 PRINCIPAL: dict[str, Any] = {
     "id": "prn_01kaxw3v9c5h8m2t7r4q6y0zbn",
@@ -51,7 +55,12 @@ def shown(status: int, example: dict[str, Any]) -> dict[int | str, dict[str, Any
     return {status: {"content": {"application/json": {"example": example}}}}
 
 
-def located(status: int, example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
-    """The same for something new, with its address."""
+def created(model: type[BaseModel], example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    """A response that shows something new, with its address."""
     location = {"Location": {"description": "Address of what was made.", "schema": {"type": "string"}}}
-    return {status: shown(status, example)[status] | {"headers": location}}
+    return {201: {"model": model, "headers": location, **shown(201, example)[201]}}
+
+
+def created_response(body: BaseModel, location: str) -> Response:
+    """What ``created`` describes."""
+    return Response(body.model_dump_json(), HTTPStatus.CREATED, {"Location": location}, "application/json")

@@ -10,8 +10,9 @@ from typing import Any
 import jsonschema
 import orjson
 import pytest
+from fastapi.routing import APIRoute
 
-from api.auth import SECURITY_SCHEMES, is_open
+from api.auth import SECURITY_SCHEMES, ScopedRoute, is_open
 from api.compose import describe
 from api.schemas.oauth import OAUTH_ERROR_REF
 from governance.access import MEANING, Scope
@@ -85,6 +86,16 @@ class TestEveryOperation:
             for example in examples:
                 validator(content["schema"]["$ref"].rpartition("/")[2]).validate(example)
                 assert is_plain or str(example["status"]) == status
+
+
+def test_no_route_is_outside_of_the_document_or_without_a_scope_but_the_open_ones(served: Served) -> None:
+    documented = {(path, method) for path, method, _ in OPERATIONS}
+    for route in served.app.routes:
+        assert isinstance(route, APIRoute)
+        if is_open(route.path_format):
+            continue
+        assert isinstance(route, ScopedRoute)
+        assert {(route.path_format, method.lower()) for method in route.methods or ()} <= documented
 
 
 def test_every_field_of_the_profile_is_documented_with_its_comment_and_class() -> None:

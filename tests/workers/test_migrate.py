@@ -14,6 +14,8 @@ from alembic import command
 from alembic.util import CommandError
 from sqlalchemy import create_engine, event, inspect, text
 
+from governance.api_keys import digest_of, list_keys, revoke_key
+from governance.principals import get_principal
 from kit.db import Base, Database
 from tests.fixtures.parts import require
 from workers.migrate import SchemaTooNew, configuration, is_at_head, migrations_folder, upgrade
@@ -58,6 +60,43 @@ def test_a_failed_migration_leaves_nothing(empty_database_url: str) -> None:
     event.remove(database.engine, "before_cursor_execute", fail_midway)
     upgrade(database)
     assert is_at_head(database)
+    database.close()
+
+
+def test_keys_from_before_principals_go_on_as_services_of_their_own(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
+    secret = "c360_aaaaaaaa_of_the_release_before"
+    with database.engine.begin() as connection:
+        command.upgrade(configuration(connection), "f8dff12789cd")
+        for key_id, scopes, ended in (
+            ("key_1", "profiles:read", None),
+            ("key_2", "profiles:read profiles:read:pii", 1),
+        ):
+            connection.execute(
+                text("INSERT INTO api_key VALUES (:id, :id, :hash, 'shop', :scopes, :at, NULL, :revoked)"),
+                {
+                    "id": key_id,
+                    "hash": digest_of(secret),
+                    "scopes": scopes,
+                    "at": "2026-01-01 00:00:00.000000",
+                    "revoked": "2026-02-01 00:00:00.000000" if ended else None,
+                },
+            )
+    upgrade(database)
+    with database.transaction() as session:
+        first, second = list_keys(session)
+        assert (first.principal_id, first.revoked_at) == ("prn_1", None)
+        assert (second.principal_id, second.revoked_at is None) == ("prn_2", False)
+        for key, scopes in ((first, "profiles:read"), (second, "profiles:read profiles:read:pii")):
+            assert (get_principal(session, key.principal_id).scopes, key.scopes) == (scopes, scopes)
+            assert get_principal(session, key.principal_id).name == "shop"
+        revoke_key(session, "key_1")
+    with database.engine.begin() as connection:
+        command.downgrade(configuration(connection), "f8dff12789cd")
+        assert connection.execute(text("SELECT id, scopes FROM api_key ORDER BY id")).all() == [
+            ("key_1", "profiles:read"),
+            ("key_2", "profiles:read profiles:read:pii"),
+        ]
     database.close()
 
 
