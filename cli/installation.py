@@ -13,7 +13,7 @@ from lakehouse.catalog import Catalog
 from lakehouse.engine import Engine
 from lakehouse.online.store import OnlineStore
 from pipelines.catalog import load_catalog
-from pipelines.compose import flow_context, key_ring, open_engine, open_store
+from pipelines.compose import flow_context, open_engine, open_store
 from pipelines.flows.context import FlowContext, Progress
 from workers.migrate import upgrade
 from workers.models import Run
@@ -39,7 +39,7 @@ class Installation:
 
     @cached_property
     def key_ring(self) -> KeyRing:
-        return key_ring(self.settings)
+        return self.settings.key_ring()
 
     @cached_property
     def catalog(self) -> Catalog:

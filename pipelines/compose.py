@@ -15,7 +15,6 @@ from datetime import date
 from governance.audit.reading import AuditExport
 from kit.db import Database
 from kit.errors import Invalid
-from kit.keyring import KeyRing
 from kit.settings import Settings
 from lakehouse.checkpoints import Checkpoints
 from lakehouse.embedded.engine import EmbeddedEngine
@@ -79,15 +78,10 @@ def flow_context(
         full_refresh=full_refresh,
         buckets=buckets,
         batch_max_bytes=settings.batch_max_mb << 20,
-        exports={"audit": AuditExport(database, key_ring(settings))},
+        exports={"audit": AuditExport(database, settings.key_ring())},
         progress=progress,
         stopping=stopping,
     )
-
-
-def key_ring(settings: Settings) -> KeyRing:
-    """The key ring of an installation. Nothing is read or made before a key is needed."""
-    return settings.key_ring()
 
 
 def writer_name() -> str:

@@ -16,7 +16,6 @@ from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from api.app import create_app
-from api.compose import key_ring
 from api.routers.customers import customers_router
 from governance.audit import AuditTrail
 from governance.callers import Callers
@@ -161,7 +160,7 @@ def test_the_trail_is_whole_and_verified_from_the_command_line(served: Served, c
 @pytest.fixture
 def unwritable(served: Served) -> FastAPI:
     """The same store behind a trail that cannot be written."""
-    ring = key_ring(served.settings)
+    ring = served.settings.key_ring()
     trail = AuditTrail(served.database, ring, name="test", refuse_seconds=0.0)
     callers = Callers(served.database, Tokens(ring, "https://c360.example"))
     return create_app(
@@ -209,7 +208,7 @@ def test_a_server_that_is_told_to_stop_has_recorded_every_answer(served: Served)
     assert answered >= 50
     assert answered <= len(recorded) <= sent
     assert len({row.request_id for row in recorded}) == len(recorded)
-    assert breaks(served.database, key_ring(served.settings)) == []
+    assert breaks(served.database, served.settings.key_ring()) == []
 
 
 def _principal(served: Served, name: str) -> str:
