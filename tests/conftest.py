@@ -1,5 +1,10 @@
 """Fixtures that tests of all rooms share, one plugin file per subject."""
 
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)  # no test asserts on time, by the way of a library either
+settings.load_profile("untimed")
+
 pytest_plugins = [
     "tests.fixtures.spark",
     "tests.fixtures.engines",
