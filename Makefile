@@ -74,6 +74,10 @@ format: .venv/.dev ## Format the code and fix what can be fixed without thought
 openapi: .venv/.dev ## Write docs/openapi.json, which a test compares with what is served
 	@$(BIN)/python -m api.openapi > docs/openapi.json
 
+.PHONY: dictionary
+dictionary: .venv/.dev ## Write docs/dictionary from the declarations, which a test compares
+	@$(BIN)/python -m pipelines.dictionary docs/dictionary
+
 .PHONY: bench
 bench: .venv/.dev ## Run the benchmarks; each prints its figures beside a limit or a peer
 	@for file in bench/[a-z]*.py; do name=$${file##*/}; echo "== $${name%.py}"; $(BIN)/python -m "bench.$${name%.py}"; done

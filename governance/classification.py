@@ -18,7 +18,7 @@ PII_CLASSES = (
 """Classes of personal values. ``pii.raw`` marks text that may hold any of them (a line that did not parse, rescued fields)."""
 
 _LOOKS_PERSONAL = re.compile(
-    r"(^|_)(e?mails?|phones?|mobile|first_name|last_name|full_name|surname|birth|dob|address(es)?|street|postal_code|zip|iban|ssn|passport"
+    r"(^|_)(e?mails?|phones?|mobile|first_name|last_name|(?<!table_)full_name|surname|birth|dob|address(es)?|street|postal_code|zip|iban|ssn|passport"
     r"|ip|device_id|url|referr?er|body|subject|corrupt_record|rescued_data)(_|$)",
     re.IGNORECASE,
 )

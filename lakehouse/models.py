@@ -46,7 +46,10 @@ class LeaseRow(Base):
 
 
 class FlowBatchRow(Base):
-    """One batch of a flow: planned on pinned inputs, then committed or abandoned. At most one of a flow is planned."""
+    """One batch of a flow: planned on pinned inputs, then committed or abandoned. At most one of a flow is planned.
+
+    ``lineage_position`` is the look of the lineage export that found it committed (governance/lineage.py).
+    """
 
     __tablename__ = "flow_batch"
     __table_args__ = (
@@ -57,6 +60,7 @@ class FlowBatchRow(Base):
             sqlite_where=text("state = 'planned'"),
             postgresql_where=text("state = 'planned'"),
         ),
+        Index("ix_flow_batch__lineage_position", "lineage_position"),
     )
 
     flow: Mapped[str] = mapped_column(String(200), primary_key=True)
@@ -69,6 +73,7 @@ class FlowBatchRow(Base):
     planned_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     target_version: Mapped[int | None] = mapped_column(_BIG)
+    lineage_position: Mapped[int | None] = mapped_column(_BIG)
 
 
 class LandingFileRow(Base):

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import date
 
 from governance.audit.reading import AuditExport
+from governance.lineage import LineageExport
 from kit.db import Database
 from kit.errors import Invalid
 from kit.settings import Settings
@@ -23,6 +24,7 @@ from lakehouse.lease import Leases
 from lakehouse.online.lmdb_store import LmdbStore
 from pipelines.catalog import load_catalog
 from pipelines.flows.context import FlowContext, Progress
+from pipelines.flows.derive import rows_sql
 
 
 class UnknownEngine(Invalid):
@@ -78,7 +80,11 @@ def flow_context(
         full_refresh=full_refresh,
         buckets=buckets,
         batch_max_bytes=settings.batch_max_mb << 20,
-        exports={"audit": AuditExport(database, settings.key_ring())},
+        exports={
+            "audit": AuditExport(database, settings.key_ring()),
+            "table_lineage": LineageExport(database, load_catalog(), rows_sql, by_column=False),
+            "column_lineage": LineageExport(database, load_catalog(), rows_sql, by_column=True),
+        },
         progress=progress,
         stopping=stopping,
     )

@@ -180,6 +180,17 @@ def _compute_rows(session: Session, dataset: Dataset, outcome: _Outcome) -> None
     outcome.rows += session.materialize("__rows", query)
 
 
+def rows_sql(dataset: Dataset) -> str:
+    """What the table of a computed dataset shall hold, as one query over its inputs: its own query, the expectations that leave
+    rows out, and the states that versions lead to. For reading, such as lineage; flows run it in steps."""
+    query = statement_of(dataset).text
+    if dataset.expectations:
+        query = f"SELECT * FROM ({query}) AS candidates WHERE {expectations.kept_rows(dataset)}"
+    if isinstance(dataset.flow, AutoCdc):
+        query = cdc.states_sql(dataset, dataset.flow, f"({query}) AS versions")
+    return query
+
+
 def _changes_sql(dataset: Dataset, *, compare: bool) -> str:
     """Rows to merge: new or different ones as ``upsert``, rows that are gone as ``delete``."""
     columns = dataset.column_names
