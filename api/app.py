@@ -16,6 +16,7 @@ from api.openapi import build_document, render
 from api.witness import Witness
 from governance.audit import AuditTrail
 from governance.callers import Callers
+from kit.telemetry import Telemetry
 from lakehouse.dataset import Dataset
 
 
@@ -24,6 +25,7 @@ def create_app(
     routers: Sequence[APIRouter],
     callers: Callers,
     trail: AuditTrail,
+    telemetry: Telemetry,
     profiles: Dataset,
     resources: Sequence[AbstractContextManager[object]] = (),
 ) -> FastAPI:
@@ -49,7 +51,7 @@ def create_app(
     install_error_handlers(app)
     app.add_middleware(Gate, callers=callers)
     app.add_middleware(Witness, trail=trail)
-    app.add_middleware(Edge)
+    app.add_middleware(Edge, requests=telemetry.requests)
     return app
 
 

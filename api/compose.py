@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from api.cursors import Cursors
+from api.figures import tell_figures
 from api.idempotency import Creations
 from api.routers.audit import audit_router
 from api.routers.customers import customers_router
@@ -23,6 +24,7 @@ from api.routers.groups import groups_router
 from api.routers.health import Check, health_router
 from api.routers.keys import keys_router
 from api.routers.members import members_router
+from api.routers.metrics import metrics_router
 from api.routers.oauth import oauth_router
 from api.routers.pipelines import pipelines_router
 from api.routers.principals import principals_router
@@ -34,6 +36,7 @@ from governance.tokens import Tokens
 from kit.db import Database
 from kit.keyring import KeyRing
 from kit.settings import Settings
+from kit.telemetry import Telemetry
 from lakehouse.online.encode import ProfileEncoder
 from lakehouse.online.lmdb_store import LmdbStore
 from lakehouse.online.store import OnlineStore
@@ -61,6 +64,8 @@ def build(settings: Settings, *, store: OnlineStore | None = None, checks: Seque
         store = own = open_store(settings)
         resources += [own, warmup := Warmup(own)]
     view = ProfileEncoder(profiles).view
+    telemetry = Telemetry()
+    tell_figures(telemetry, database=database, store=store, view=view, trail=trail)
     online = Check("online_store", partial(_online_lack, store, view, warmup))
     app = create_app(
         routers=[
@@ -73,12 +78,14 @@ def build(settings: Settings, *, store: OnlineStore | None = None, checks: Seque
             members_router(database, cursors),
             oauth_router(callers, ring, settings.issuer),
             audit_router(database, ring, cursors, trail),
+            metrics_router(telemetry),
             health_router(
                 [online, Check("callers", partial(_callers_lack, callers)), Check("audit", trail.lack), *checks]
             ),
         ],
         callers=callers,
         trail=trail,
+        telemetry=telemetry,
         profiles=profiles,
         resources=resources,
     )

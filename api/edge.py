@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-import traceback
+import time
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +16,8 @@ from urllib.parse import quote
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import REQUEST_ID, problem, unknown_fault
+from kit.logging import correlate, place_of
+from kit.telemetry import Requests
 
 MAX_BODY_BYTES = 1 << 20
 
@@ -30,31 +32,40 @@ _UNLESS_SET = [
     (b"cache-control", b"no-store"),
 ]
 
+_NO_ROUTE = "none"
+"""The label of requests that came to no route: refused before, or for a path that there is not."""
+
+_GONE = 499
+"""The status of requests whose client went away before an answer."""
+
 _logger = logging.getLogger(__name__)
 
 
 class Edge:
     """ASGI middleware. Answers HEAD wherever GET is, and never lets an exception's text out, to a caller or into a log."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, requests: Requests) -> None:
         self._app = app
+        self._requests = requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        began = time.perf_counter()
         headers = dict(scope["headers"])
         request_id = _request_id(headers.get(b"x-request-id"))
         inner = {**scope, "path": _path_as_sent(scope), REQUEST_ID: request_id.decode()}
+        correlate(request_id=inner[REQUEST_ID])  # each request has a task of its own
         is_head = scope["method"] == "HEAD"
         if is_head:
             inner["method"] = "GET"
-        started = False
+        status = 0
 
         async def send_out(message: Message) -> None:
-            nonlocal started
+            nonlocal status
             if message["type"] == "http.response.start":
-                started = True
+                status = message["status"]
                 _add_headers(message, request_id)
             elif is_head:
                 message = {"type": message["type"], "body": b"", "more_body": message.get("more_body", False)}
@@ -65,8 +76,12 @@ class Edge:
             await (refused or self._app)(inner, receive, send_out)
         except Exception as error:  # noqa: BLE001 - the last resort
             _log(request_id.decode(), error)
-            if not started:
+            if not status:
                 await unknown_fault(inner)(inner, receive, send_out)
+        finally:
+            route = inner.get("route")
+            template = route.path if route is not None else _NO_ROUTE
+            self._requests.observe(scope["method"], template, status or _GONE, time.perf_counter() - began)
 
 
 def _request_id(sent: bytes | None) -> bytes:
@@ -98,6 +113,4 @@ def _refuse_body(headers: dict[bytes, bytes], scope: Scope) -> Any:
 
 def _log(request_id: str, error: Exception) -> None:
     """Where it happened, and of which type: an exception's text may hold what the request or the data held."""
-    frames = traceback.extract_tb(error.__traceback__)
-    trace = " < ".join(f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in reversed(frames[-12:]))
-    _logger.error("request %s failed: %s in %s", request_id, type(error).__name__, trace)
+    _logger.error("request %s failed: %s in %s", request_id, type(error).__name__, place_of(error.__traceback__))

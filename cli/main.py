@@ -16,6 +16,7 @@ from cli.installation import Installation, at
 from cli.options import AsOf, EngineName, Home, Json
 from cli.output import Steps, as_document, err, out, print_json, print_rows, print_usage_error, reporting
 from kit.clock import today
+from kit.logging import configure
 from lakehouse.query import run_query
 from pipelines.sample import land_sample
 
@@ -233,6 +234,7 @@ def _what_to_try(installation: Installation, key: str, base: str, *, json: bool)
 def main() -> None:
     """Entry point of the ``c360`` command. All it creates is for its user alone."""
     os.umask(0o077)
+    configure("c360", level="WARNING")
     if "--json" not in sys.argv:
         app()
         return

@@ -16,6 +16,7 @@ from cli.output import out
 from kit.clock import today
 from kit.errors import Conflict, Invalid, what_failed
 from kit.faults import boundary
+from kit.logging import correlated
 from lakehouse.dataset import ChangeFeed
 from lakehouse.engine import Engine
 from lakehouse.online.store import OnlineStore
@@ -81,7 +82,12 @@ def _carry_out(
 ) -> dict[str, Any]:
     boundary("run.claimed")
     try:
-        with _heartbeat(installation, run), installation.engine(run.engine) as opened, installation.store() as store:
+        with (
+            correlated(run_id=run.id),
+            _heartbeat(installation, run),
+            installation.engine(run.engine) as opened,
+            installation.store() as store,
+        ):
             result = work(opened, store)
     except Exception as failure:
         told = what_failed(failure)

@@ -15,6 +15,7 @@ from cli.installation import Installation
 from kit.clock import today
 from kit.db import Database
 from kit.errors import Unavailable
+from kit.logging import configure
 from lakehouse.query import run_query
 from workers.migrate import is_at_head
 
@@ -31,6 +32,7 @@ class AddressInUse(Unavailable):
 def serve(installation: Installation, host: str | None, port: int | None, announce: Announce) -> None:
     """Serve until a signal. Nothing about requests is logged: addresses hold customer ids."""
     settings = installation.settings
+    configure("api", level=settings.log_level, as_json=settings.log_as_json)
     installation.database.close()  # migrated; the application opens its own
     listener = _listen(host or settings.host, settings.port if port is None else port)
     address, bound = listener.getsockname()[:2]
@@ -40,7 +42,7 @@ def serve(installation: Installation, host: str | None, port: int | None, announ
     config = uvicorn.Config(
         app,
         access_log=False,
-        log_level="warning",
+        log_config=None,
         server_header=False,
     )
     _Server(config, partial(announce, base), app.state.stop_streams).run(sockets=[listener])

@@ -26,6 +26,7 @@ class Scope(StrEnum):
     RUNS_READ = "runs:read"
     RUNS_WRITE = "runs:write"
     AUDIT_READ = "audit:read"
+    METRICS_READ = "metrics:read"
     PRINCIPALS_READ = "principals:read"
     PRINCIPALS_WRITE = "principals:write"
 
@@ -38,6 +39,7 @@ MEANING: Mapping[Scope, str] = MappingProxyType(
         Scope.RUNS_READ: "See runs and schedules.",
         Scope.RUNS_WRITE: "Start, cancel and retry runs; change schedules.",
         Scope.AUDIT_READ: "Read the audit trail.",
+        Scope.METRICS_READ: "Read the figures for monitoring.",
         Scope.PRINCIPALS_READ: "See principals, groups and keys (never a secret).",
         Scope.PRINCIPALS_WRITE: "Change who may what: the right to everything.",
     }

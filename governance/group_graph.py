@@ -17,7 +17,7 @@ BUILT_IN: Mapping[str, frozenset[Scope]] = MappingProxyType(
         "compliance": frozenset({Scope.PROFILES_READ, Scope.PROFILES_READ_PII, Scope.AUDIT_READ}),
         "scoring": frozenset({Scope.PROFILES_READ}),
         "analyst": frozenset({Scope.PROFILES_READ, Scope.PIPELINES_READ, Scope.RUNS_READ}),
-        "operator": frozenset({Scope.PIPELINES_READ, Scope.RUNS_READ, Scope.RUNS_WRITE}),
+        "operator": frozenset({Scope.PIPELINES_READ, Scope.RUNS_READ, Scope.RUNS_WRITE, Scope.METRICS_READ}),
         "admin": frozenset(Scope),
     }
 )

@@ -36,8 +36,21 @@ class Settings(BaseSettings):
     public_url: str = Field(
         default="", description="Where callers reach the API, without a slash at the end; default: http://host:port"
     )
+    log_level: str = Field(
+        default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="What services log at least"
+    )
+    log_format: str = Field(
+        default="auto",
+        pattern="^(auto|json|text)$",
+        description="Form of the lines; auto: text on a terminal, else json",
+    )
     spark_master: str = Field(default="local[*]", description="Master of the Spark engine")
     spark_jars: Path = Field(default=Path(".jars"), description="Folder with the Delta jars (make jars)")
+
+    @property
+    def log_as_json(self) -> bool | None:
+        """None: as fits where the lines go."""
+        return None if self.log_format == "auto" else self.log_format == "json"
 
     @property
     def landing(self) -> Path:

@@ -7,6 +7,7 @@ from typing import Any
 
 from kit.db import Database
 from kit.errors import Invalid
+from kit.logging import configure, correlate
 from kit.settings import Settings
 from pipelines.compose import flow_context, open_engine, open_store
 from pipelines.job import Carried, JobRequest, serve_job
@@ -24,6 +25,8 @@ def carry_out(request: JobRequest, job: Carried) -> dict[str, Any]:
     check_pipeline(request.pipeline)
     buckets = _buckets(request)
     settings = Settings(home=request.home) if request.home is not None else Settings()
+    configure("job", level=settings.log_level, as_json=settings.log_as_json)
+    correlate(run_id=request.run_id)
     with open_engine(settings, request.engine) as engine, open_store(settings) as store:
         context = flow_context(
             settings,

@@ -21,7 +21,7 @@ _HELD = text("held_since IS NOT NULL")
 class Run(Base):
     """One run of a pipeline. ``as_of`` is fixed when it is enqueued. Nothing personal stands in any column.
 
-    Asked for: ``requested_by`` is the principal; ``keys`` is what it must have to itself; ``priority`` 0 goes first;
+    Asked for: ``requested_by`` is the principal, ``request_id`` the request it came with; ``keys`` is what it must have to itself; ``priority`` 0 goes first;
     ``not_before`` is when it may be claimed and its place in the line. Of runs with one ``dedup_key`` one is active at a time;
     a tick of a schedule has one run for ever.
 
@@ -54,6 +54,7 @@ class Run(Base):
     parameters: Mapped[dict[str, str]] = mapped_column(JSON, server_default=text("'{}'"))
     trigger: Mapped[str] = mapped_column(String(20))
     requested_by: Mapped[str] = mapped_column(String(200))
+    request_id: Mapped[str | None] = mapped_column(String(64))
     parent_id: Mapped[str | None] = mapped_column(String(64))
     retry_of: Mapped[str | None] = mapped_column(String(64))
     schedule_id: Mapped[str | None] = mapped_column(String(64))

@@ -18,14 +18,16 @@ from sqlalchemy.orm import Session
 from kit.db import database_time
 from kit.errors import Conflict, NotFound
 from kit.ids import new_id
+from kit.logging import correlation
 from workers.ends import conclude
 from workers.events import STATE, events, note
+from workers.figures import queue_figures
 from workers.models import Run, RunEvent, RunKey
 from workers.states import FINAL, RunState, move
 
 __all__ = [
     "MAX_ATTEMPTS", "PRIORITIES", "USUAL_PRIORITY", "Duplicate", "Head", "Run", "RunActive", "RunDuplicated", "RunEnded", "RunEvent", "RunState",
-    "UnknownRun", "cancel", "enqueue", "events", "get_run", "heads", "holders", "list_runs", "purge", "retry",
+    "UnknownRun", "cancel", "enqueue", "events", "get_run", "heads", "holders", "list_runs", "purge", "queue_figures", "retry",
 ]  # fmt: skip
 
 MAX_ATTEMPTS = 5
@@ -100,7 +102,7 @@ def enqueue(
 
     ``keys`` is what the run must have to itself, ``pipeline:<name>`` unless it says otherwise. An active run with the same
     ``dedup_key`` is returned in its place, or RunDuplicated raised; the run that this tick of a schedule has had, active or
-    not, is always returned.
+    not, is always returned. The run keeps the ``request_id`` that lines logged here have: its worker's lines will have it too.
     """
     instant = database_time(session)
     run = Run(
@@ -112,6 +114,7 @@ def enqueue(
         parameters=dict(parameters or {}),
         trigger=trigger,
         requested_by=requested_by,
+        request_id=correlation("request_id"),
         parent_id=parent_id,
         retry_of=retry_of,
         schedule_id=schedule_id,

@@ -21,6 +21,7 @@ from governance.audit import AuditTrail
 from governance.callers import Callers
 from governance.models import ApiKey
 from governance.tokens import Tokens
+from kit.telemetry import Telemetry
 from pipelines.gold.customer_360 import dataset as profiles
 from tests.fixtures.command import Command, serving
 from tests.fixtures.serving import Served
@@ -167,6 +168,7 @@ def unwritable(served: Served) -> FastAPI:
         routers=[customers_router(served.store, profiles, "customers", trail)],
         callers=callers,
         trail=trail,
+        telemetry=Telemetry(),
         profiles=profiles,
         resources=[callers],
     )

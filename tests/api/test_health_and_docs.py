@@ -15,6 +15,7 @@ from governance.tokens import Tokens
 from kit.db import Database
 from kit.keyring import KeyRing
 from kit.settings import Settings
+from kit.telemetry import Telemetry
 from lakehouse.online.encode import ProfileEncoder
 from lakehouse.online.store import Header, OnlineStoreUnavailable
 from pipelines.gold.customer_360 import dataset
@@ -75,6 +76,7 @@ def test_checks_that_are_handed_in_count_and_may_fail() -> None:
         routers=[health_router(checks)],
         callers=Callers(database, Tokens(ring, "https://c360.example")),
         trail=AuditTrail(database, ring, name="test"),
+        telemetry=Telemetry(),
         profiles=dataset,
     )
     response = TestClient(app).get("/readyz")
