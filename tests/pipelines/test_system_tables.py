@@ -1,0 +1,71 @@
+"""System tables: Databricks' names and columns, rows from what was recorded here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from governance.audit import Event
+from lakehouse.query import run_query
+from pipelines.catalog import load_catalog
+from pipelines.runner import run_pipeline
+from tests.governance.audit.trails import read, trail_of
+from tests.lake_state import versions
+from tests.platform import Platform
+
+AS_OF = date(2026, 3, 1)
+
+AUDIT = {
+    "account_id", "workspace_id", "version", "event_time", "event_date", "source_ip_address", "user_agent", "session_id", "user_identity",
+    "service_name", "action_name", "request_id", "request_params", "response", "audit_level", "event_id", "identity_metadata",
+}  # fmt: skip
+"""The columns of Databricks' table, as its documentation has them."""
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[Platform]:
+    with Platform(tmp_path) as platform:
+        yield platform
+
+
+def run_system(platform: Platform) -> None:
+    with platform.installation.engine() as engine:
+        run_pipeline("system", platform.context(engine, AS_OF), platform.store)
+
+
+def ask(platform: Platform, question: str) -> list[dict[str, Any]]:
+    with platform.installation.engine() as engine:
+        return run_query(engine, platform.installation.catalog, question, AS_OF).rows.to_pylist()
+
+
+def test_the_audit_table_has_databricks_columns() -> None:
+    assert set(load_catalog().get("system.access.audit").column_names) == AUDIT
+
+
+def test_what_was_recorded_is_asked_in_sql(platform: Platform) -> None:
+    database, ring = platform.installation.database, platform.installation.key_ring
+    denied = Event("audit", "list_audit_events", "key_2", 403, "access.missing_scope", "r1", source="192.0.2.1")
+    with trail_of(database, ring) as trail:
+        for event in (read(1), read(2), read(1), denied):
+            trail.record(event)
+    run_system(platform)
+    before = versions(platform.home / "lake")
+    run_system(platform)
+    assert versions(platform.home / "lake") == before
+    (row,) = ask(platform, "SELECT * FROM system.access.audit WHERE response.status_code = 403")
+    assert (row["user_identity"]["subject_name"], row["request_id"]) == ("key_2", "r1")
+    assert (row["action_name"], row["response"]["error_message"]) == ("list_audit_events", "access.missing_scope")
+    assert [name for name, _ in row["request_params"]] == ["source_hash"]
+    hashes = ask(
+        platform,
+        "SELECT request_params['customer_hash'] AS who FROM system.access.audit WHERE service_name = 'customers'",
+    )
+    assert len(hashes) == 3
+    assert len({each["who"] for each in hashes}) == 2
+    everything = repr(ask(platform, "SELECT * FROM system.access.audit"))
+    assert "192.0.2.1" not in everything
+    assert "'C1'" not in everything
