@@ -1,6 +1,6 @@
 """Keep the request that asked for a run: what its worker logs is found by it.
 
-Revision: 5c1e8a4d7f26, after 67fb2862a274
+Revision: 5c1e8a4d7f26, after c41f0a7be2d6
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "5c1e8a4d7f26"
-down_revision = "67fb2862a274"
+down_revision = "c41f0a7be2d6"
 branch_labels = None
 depends_on = None
 
