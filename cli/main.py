@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from datetime import date, datetime, timedelta
+from enum import StrEnum
 from functools import partial
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from kit.clock import today
 from kit.logging import configure
 from lakehouse.query import run_query
 from pipelines.sample import land_sample
+from pipelines.stream import INTERVAL_SECONDS
 
 _USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]  # Typer exports the special cases only
 
@@ -78,6 +80,13 @@ def land_sample_command(
         out.print(f"Landed {len(landed.written)} files in {settings.landing}.", highlight=False)
 
 
+class Trigger(StrEnum):
+    """How a run is triggered."""
+
+    BATCH = "batch"
+    STREAMING = "streaming"
+
+
 @pipeline_app.command("run")
 def run_pipeline_command(
     name: Annotated[str, typer.Argument(help="The pipeline, for example daily.")],
@@ -87,20 +96,37 @@ def run_pipeline_command(
     as_of: AsOf = None,
     engine: EngineName = "embedded",
     buckets: Annotated[int, typer.Option(min=0, help="Pieces to compute a whole table in; 0 chooses by size.")] = 0,
+    trigger: Annotated[
+        Trigger, typer.Option(help="batch: once; streaming: again and again, until Ctrl-C or SIGTERM.")
+    ] = Trigger.BATCH,
+    interval: Annotated[
+        float, typer.Option(min=0.1, help="Seconds from one micro-batch of a stream to the next.")
+    ] = INTERVAL_SECONDS,
     home: Home = None,
     json: Json = False,
 ) -> None:
     """Run a pipeline here and now. What is up to date is left alone."""
     with reporting(json=json), Steps(quiet=json) as steps:
-        record = runs.run_now(
-            at(home),
-            name,
-            as_of=_date(as_of),
-            full_refresh=full_refresh,
-            engine=engine,
-            buckets=buckets,
-            progress=steps,
-        )
+        if trigger is Trigger.STREAMING:
+            record = runs.stream_now(
+                at(home),
+                name,
+                as_of=_date(as_of),
+                full_refresh=full_refresh,
+                engine=engine,
+                interval=interval,
+                progress=steps,
+            )
+        else:
+            record = runs.run_now(
+                at(home),
+                name,
+                as_of=_date(as_of),
+                full_refresh=full_refresh,
+                engine=engine,
+                buckets=buckets,
+                progress=steps,
+            )
     if json:
         print_json(record)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +25,8 @@ from pipelines.compose import writer_name
 from pipelines.flows.change_feed import run_change_feed
 from pipelines.flows.context import Progress
 from pipelines.runner import PipelineResult, check_pipeline, run_pipeline
-from workers import claims, queue
+from pipelines.stream import Totals, run_stream
+from workers import claims, events, queue
 from workers.models import Run
 
 _LOOK_AGAIN = 0.2
@@ -63,6 +65,53 @@ def run_now(
     return _carry_out(installation, run, work)
 
 
+def stream_now(
+    installation: Installation,
+    pipeline: str,
+    *,
+    as_of: date | None,
+    full_refresh: bool,
+    engine: str,
+    interval: float,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Carry out a run of micro-batches here, until SIGTERM, SIGINT or a cancel; returns its record. Each micro-batch is an event
+    of the run."""
+    check_pipeline(pipeline)
+    stop = threading.Event()
+    run = _begin(
+        installation, pipeline, as_of or today(), full_refresh=full_refresh, engine=engine, trigger="streaming"
+    )
+
+    def tell(batch: dict[str, Any]) -> None:
+        with installation.database.transaction() as session:
+            events.append(session, run, [("batch", batch)])
+        progress("stream", f"batch {batch['batch']}: {batch['files']} files, {batch['rows']} rows")
+
+    def work(opened: Engine, store: OnlineStore) -> Totals:
+        context = installation.context(opened, run, progress, 0)
+        return run_stream(pipeline, context, store, stop.wait, on_batch=tell, interval=interval)
+
+    with _stopped_by_signals(stop):
+        return _carry_out(installation, run, work, on_cancel=stop.set)
+
+
+@contextmanager
+def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
+    """The first SIGTERM or SIGINT asks to stop; a second SIGINT interrupts, as ever."""
+
+    def ask(number: int, _frame: object) -> None:
+        stop.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def resync_now(installation: Installation, dataset: str, *, engine: str, progress: Progress) -> dict[str, Any]:
     """Let a change feed begin anew, as a run of its own; returns its record."""
     declared = installation.catalog.get(dataset)
@@ -78,13 +127,16 @@ def resync_now(installation: Installation, dataset: str, *, engine: str, progres
 
 
 def _carry_out(
-    installation: Installation, run: Run, work: Callable[[Engine, OnlineStore], PipelineResult]
+    installation: Installation,
+    run: Run,
+    work: Callable[[Engine, OnlineStore], PipelineResult | Totals],
+    on_cancel: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     boundary("run.claimed")
     try:
         with (
             correlated(run_id=run.id),
-            _heartbeat(installation, run),
+            _heartbeat(installation, run, on_cancel),
             installation.engine(run.engine) as opened,
             installation.store() as store,
         ):
@@ -112,7 +164,9 @@ def _record_failure(installation: Installation, run: Run, code: str, message: st
         claims.fail(session, run, code=code, message=message)
 
 
-def _begin(installation: Installation, pipeline: str, as_of: date, *, full_refresh: bool, engine: str) -> Run:
+def _begin(
+    installation: Installation, pipeline: str, as_of: date, *, full_refresh: bool, engine: str, trigger: str = "cli"
+) -> Run:
     """A run that is this process's from its first moment. One whose process has vanished is waited for until its lease ends;
     one that goes on for longer than that raises PipelineBusy."""
     deadline = time.monotonic() + 2 * installation.settings.lease_seconds + 10
@@ -124,7 +178,7 @@ def _begin(installation: Installation, pipeline: str, as_of: date, *, full_refre
                 as_of=as_of,
                 full_refresh=full_refresh,
                 engine=engine,
-                trigger="cli",
+                trigger=trigger,
                 requested_by="cli",
                 max_attempts=1,
             )
@@ -143,15 +197,17 @@ def _begin(installation: Installation, pipeline: str, as_of: date, *, full_refre
 
 
 @contextmanager
-def _heartbeat(installation: Installation, run: Run) -> Iterator[None]:
-    """Keep the run's lease while it works."""
+def _heartbeat(installation: Installation, run: Run, on_cancel: Callable[[], None]) -> Iterator[None]:
+    """Keep the run's lease while it works, and hear of a wish that it ends."""
     stopped = threading.Event()
     seconds = installation.settings.lease_seconds
 
     def beat() -> None:
         while not stopped.wait(seconds / 3):
             with installation.database.transaction() as session:
-                claims.heartbeat(session, run, seconds=seconds)
+                wished = claims.heartbeat(session, run, seconds=seconds)
+            if wished:
+                on_cancel()
 
     thread = threading.Thread(target=beat, name="run-heartbeat", daemon=True)
     thread.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Any
 
 from kit.db import Database
@@ -12,6 +13,7 @@ from kit.settings import Settings
 from pipelines.compose import flow_context, open_engine, open_store
 from pipelines.job import Carried, JobRequest, serve_job
 from pipelines.runner import check_pipeline, run_pipeline
+from pipelines.stream import INTERVAL_SECONDS, run_stream
 
 
 class UnknownParameter(Invalid):
@@ -23,7 +25,7 @@ class UnknownParameter(Invalid):
 def carry_out(request: JobRequest, job: Carried) -> dict[str, Any]:
     """Run the pipeline on the installation's own settings; returns the record."""
     check_pipeline(request.pipeline)
-    buckets = _buckets(request)
+    buckets, interval = _parameters(request)
     settings = Settings(home=request.home) if request.home is not None else Settings()
     configure("job", level=settings.log_level, as_json=settings.log_as_json)
     correlate(run_id=request.run_id)
@@ -39,14 +41,35 @@ def carry_out(request: JobRequest, job: Carried) -> dict[str, Any]:
             progress=job.progress,
             stopping=job.stopping,
         )
-        return run_pipeline(request.pipeline, context, store).record
+        if interval is None:
+            return run_pipeline(request.pipeline, context, store).record
+        return run_stream(
+            request.pipeline, context, store, job.wait, interval=interval, on_batch=partial(_tell_batch, job)
+        ).record
 
 
-def _buckets(request: JobRequest) -> int:
-    value = request.parameters.get("buckets", "0")
-    if request.parameters.keys() - {"buckets"} or not value.isdecimal():
-        raise UnknownParameter("the one parameter of a job is buckets, a whole number: pieces to compute a table in")
-    return int(value)
+def _tell_batch(job: Carried, batch: dict[str, Any]) -> None:
+    job.progress("stream", f"batch {batch['batch']}: {batch['files']} files, {batch['rows']} rows")
+
+
+def _parameters(request: JobRequest) -> tuple[int, float | None]:
+    """Pieces to compute a table in, and the seconds between a stream's micro-batches (None: one batch, not a stream)."""
+    given = dict(request.parameters)
+    buckets, trigger = given.pop("buckets", "0"), given.pop("trigger", "batch")
+    interval = given.pop("interval_seconds", str(INTERVAL_SECONDS))
+    if given or not buckets.isdecimal() or trigger not in ("batch", "streaming") or not _is_positive(interval):
+        raise UnknownParameter(
+            "the parameters of a job are buckets, a whole number (pieces to compute a table in), trigger, batch or streaming, "
+            "and interval_seconds, a number (between a stream's micro-batches)"
+        )
+    return int(buckets), float(interval) if trigger == "streaming" else None
+
+
+def _is_positive(text: str) -> bool:
+    try:
+        return 0 < float(text) < float("inf")
+    except ValueError:
+        return False
 
 
 if __name__ == "__main__":

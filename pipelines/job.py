@@ -59,6 +59,10 @@ class Carried:
     def stopping(self) -> bool:
         return self._stop.is_set()
 
+    def wait(self, seconds: float) -> bool:
+        """Wait for so long; True at once when asked to stop."""
+        return self._stop.wait(seconds)
+
     def progress(self, subject: str, step: str) -> None:
         self._print({"progress": {"subject": subject, "step": step}})
 

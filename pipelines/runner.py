@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -70,16 +70,23 @@ def datasets_of(name: str, catalog: Catalog) -> list[Dataset]:
     return [dataset for dataset in catalog if (dataset.layer == "system") == (name == "system")]
 
 
-def run_pipeline(name: str, context: FlowContext, store: OnlineStore) -> PipelineResult:
-    """Bring every dataset up to its inputs. Safe to repeat: what is up to date costs a look at its inputs' versions."""
+def run_pipeline(
+    name: str, context: FlowContext, store: OnlineStore, *, arrived: Collection[str] | None = None
+) -> PipelineResult:
+    """Bring every dataset up to its inputs. Safe to repeat: what is up to date costs a look at its inputs' versions.
+
+    ``arrived`` names the sources that may have something new, where everything else is known to be up to date: only these are
+    looked at, and what reads a table that changes.
+    """
     datasets = datasets_of(name, context.catalog)
+    changed: set[str] = set()
     result = PipelineResult()
     for dataset in datasets:
         if dataset.serving is not None and context.engine.version(dataset.name) is None:
             disown(dataset, store)
     for dataset in datasets:
         run = _flow_of(dataset)
-        if run is None:
+        if run is None or not _is_due(context.catalog, dataset, arrived, changed):
             continue
         context.check_stop()
         started = time.monotonic()
@@ -87,14 +94,20 @@ def run_pipeline(name: str, context: FlowContext, store: OnlineStore) -> Pipelin
         flow = run(context, dataset)
         flow.seconds = round(time.monotonic() - started, 3)
         result.datasets.append(flow)
+        if flow.version_before != flow.version_after:
+            changed.add(dataset.name)
         context.progress(dataset.name, "done")
     for dataset in datasets:
-        if dataset.serving is not None:
+        if dataset.serving is not None and (arrived is None or dataset.name in changed):
             context.check_stop()
             context.progress(dataset.name, "publishing")
             result.published.append(publish(context, dataset, store))
             context.progress(dataset.name, "published")
     return result
+
+
+def _is_due(catalog: Catalog, dataset: Dataset, arrived: Collection[str] | None, changed: set[str]) -> bool:
+    return arrived is None or dataset.name in arrived or not changed.isdisjoint(catalog.inputs(dataset))
 
 
 def _flow_of(dataset: Dataset) -> Callable[[FlowContext, Dataset], FlowResult] | None:
