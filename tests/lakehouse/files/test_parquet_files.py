@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lakehouse.files.arrow_column import bare, json_column, read_typed
+from lakehouse.files.arrow_value import read_scalar, unknown_text
 from lakehouse.files.listing import LandingFile, list_files
-from lakehouse.files.parquet_column import bare, json_column, read_typed
-from lakehouse.files.parquet_value import read_scalar, unknown_text
 from lakehouse.files.reader import BATCH_ROWS, FileSpoiled, read_files
 from lakehouse.schema import parse_type
 from tests.fixtures.landing import INGESTED_AT, Landing, bronze_dataset, damaged_late

@@ -1,4 +1,5 @@
-"""What a Parquet value means, read one at a time: as the declared type where it fits without loss, else as the JSON text to rescue.
+"""What a value of a typed source (Parquet, Delta) means, read one at a time: the declared type where it fits without loss, else the
+JSON text to rescue.
 
 - A text (also bytes that are UTF-8) is read as in every other format (`typed`).
 - A number becomes an integer, DECIMAL or DOUBLE that equals it; a binary fraction counts as the shortest decimal number that

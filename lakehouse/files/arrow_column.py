@@ -1,5 +1,5 @@
-"""Parquet columns to declared types, whole chunks at a time; what is not plain is reported as unsettled and asked of
-`parquet_value`, which is the definition."""
+"""Typed columns (Parquet, Delta) to declared types, whole chunks at a time; what is not plain is reported as unsettled and
+asked of `arrow_value`, which is the definition."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.files.parquet_value import is_text, quoted, unknown_text
+from lakehouse.files.arrow_value import is_text, quoted, unknown_text
 from lakehouse.files.typed import read_column
 from lakehouse.schema import DataType
 
