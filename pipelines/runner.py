@@ -61,7 +61,7 @@ class PipelineResult:
 def check_pipeline(name: str) -> None:
     """Raises UnknownPipeline for a name that is none."""
     if name not in PIPELINES:
-        raise UnknownPipeline(f"there is no pipeline {name}; there is {', '.join(PIPELINES)}")
+        raise UnknownPipeline(f"there is no pipeline of this name; there is {', '.join(PIPELINES)}")
 
 
 def datasets_of(name: str, catalog: Catalog) -> list[Dataset]:

@@ -188,7 +188,7 @@ def get_run(session: Session, run_id: str) -> Run:
     """One run; raises UnknownRun."""
     run = session.get(Run, run_id)
     if run is None:
-        raise UnknownRun(f"there is no run {run_id}")
+        raise UnknownRun("there is no run of this id")
     return run
 
 
@@ -274,5 +274,5 @@ def _find_same(session: Session, run: Run) -> Run | None:
 def _locked(session: Session, run_id: str) -> Run:
     run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
     if run is None:
-        raise UnknownRun(f"there is no run {run_id}")
+        raise UnknownRun("there is no run of this id")
     return run

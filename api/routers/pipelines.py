@@ -23,7 +23,7 @@ from pipelines.runner import PIPELINES, UnknownPipeline, check_pipeline
 from workers import queue
 
 PipelineName = Annotated[str, Path(max_length=200, description="Name of the pipeline.", examples=["daily"])]
-_UNKNOWN = problem_responses(UnknownPipeline("there is no pipeline weekly; there is daily, system"))
+_UNKNOWN = problem_responses(UnknownPipeline("there is no pipeline of this name; there is daily, system"))
 
 
 def pipelines_router(catalog: Catalog, creations: Creations) -> APIRouter:

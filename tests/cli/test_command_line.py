@@ -123,7 +123,7 @@ class TestRun:
         assert error == {
             "code": "pipeline.unknown",
             "kind": "not_found",
-            "message": f"there is no pipeline dayly; there is {', '.join(PIPELINES)}",
+            "message": f"there is no pipeline of this name; there is {', '.join(PIPELINES)}",
         }
 
     def test_an_unknown_engine_is_answered_with_those_there_are(self, home: Path, c360: Command) -> None:
