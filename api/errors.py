@@ -116,6 +116,8 @@ async def _on_silent_database(request: Request, error: Exception) -> Response:
 async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type
     status = HTTPStatus(error.status_code)
+    if status is HTTPStatus.BAD_REQUEST:  # what the framework says of a body that is not UTF-8
+        return _invalid_request(request, [{"location": ["body"], "type": "json_invalid"}])
     details = {
         HTTPStatus.NOT_FOUND: ("http.no_such_path", "there is nothing at this path; /docs lists what there is"),
         HTTPStatus.METHOD_NOT_ALLOWED: (
@@ -136,6 +138,10 @@ def _location(item: Mapping[str, Any]) -> list[str]:
 async def _on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this type
     wrong = [{"location": _location(item), "type": item["type"]} for item in error.errors()]
+    return _invalid_request(request, wrong)
+
+
+def _invalid_request(request: Request, wrong: list[dict[str, Any]]) -> Response:
     return problem(
         request.scope,
         HTTPStatus.UNPROCESSABLE_ENTITY,

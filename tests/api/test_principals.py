@@ -131,6 +131,11 @@ class TestPrincipals:
         ):
             assert admin(method, path, expect=404).json()["code"] == "access.unknown_principal"
 
+    def test_a_body_that_is_no_text_is_refused_like_any_other(self, served: Served, admin: Admin) -> None:
+        headers = {"Authorization": f"Bearer {admin.key.secret}", "Content-Type": "application/json"}
+        refused = served.client.post("/principals", content=b'{"name": "\xff"}', headers=headers)
+        assert (refused.status_code, refused.json()["code"]) == (422, "http.invalid_request")
+
     def test_sent_twice_it_is_made_once(self, admin: Admin) -> None:
         once = {"Idempotency-Key": "a shop that I want once"}
         first = admin("POST", "/principals", {"name": "web shop"}, expect=201, headers=once)
