@@ -18,6 +18,7 @@ import time
 from typing import NoReturn
 
 _PR_SET_PDEATHSIG = 1
+_LONGEST_LOOK = 3600.0
 
 
 class Leash:
@@ -50,11 +51,12 @@ def stay_on_leash(parent: int) -> None:
 
 
 def _watch(pipe: int, until: float, rest: bytes) -> NoReturn:
-    while True:
-        left = until - time.monotonic()
-        if left <= 0 or not select.select([pipe], [], [], left)[0]:
-            _end()
-        until, rest = _next(pipe, rest)
+    try:
+        while (left := until - time.monotonic()) > 0:
+            if select.select([pipe], [], [], min(left, _LONGEST_LOOK))[0]:
+                until, rest = _next(pipe, rest)
+    finally:  # whatever it is: without a watch there is no leash
+        _end()
 
 
 def _next(pipe: int, rest: bytes) -> tuple[float, bytes]:

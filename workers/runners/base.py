@@ -13,6 +13,9 @@ from datetime import date
 from enum import StrEnum
 from typing import Any, Protocol
 
+JOB_LOST = "job.lost"
+"""Code of a job that ended without a result: killed, or gone with what it ran on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -72,10 +75,14 @@ class JobStatus:
 
 
 class Runner(Protocol):
-    """Where jobs run. One object serves all jobs of a worker, from several threads."""
+    """Where jobs run. One object serves all jobs of a worker; each job is one thread's, from submit to its end."""
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def poll_seconds(self) -> float:
+        """How often a look at a job is worth its cost."""
 
     @property
     def outlives_worker(self) -> bool:

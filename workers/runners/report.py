@@ -29,9 +29,9 @@ class JobReport:
         """The job is alive: the steps since the last call."""
         return JobStatus(JobState.RUNNING, progress=self._steps())
 
-    def ended(self, lost: str) -> JobStatus:
-        """The job has ended: what its last line said; where it did not come to one, it is lost, for the reason given."""
-        last = self._last or JobStatus(JobState.FAILED, code="job.lost", message=lost, retryable=True)
+    def ended(self, otherwise: JobStatus) -> JobStatus:
+        """The job has ended: what its last line said, or ``otherwise`` where it did not come to one."""
+        last = self._last or otherwise
         return JobStatus(last.state, last.code, last.message, last.retryable, last.record, self._steps())
 
     def _take(self, document: dict[str, Any]) -> None:
