@@ -21,9 +21,10 @@ from pipelines.publish import PublishResult, disown, publish
 
 PIPELINES = {
     "daily": "Landing files to gold tables and the online store.",
+    "declarative": "Silver and gold tables, as declared, from what bronze holds, and the online store.",
     "system": "What the installation records of itself, as tables: who did what, what ran.",
 }
-"""Pipelines by name. They share no dataset."""
+"""Pipelines by name. ``daily`` and ``declarative`` share datasets: their runs share a key (workers.queue)."""
 
 
 class UnknownPipeline(NotFound):
@@ -67,7 +68,10 @@ def check_pipeline(name: str) -> None:
 def datasets_of(name: str, catalog: Catalog) -> list[Dataset]:
     """The datasets that a pipeline brings up to date, in order; raises UnknownPipeline."""
     check_pipeline(name)
-    return [dataset for dataset in catalog if (dataset.layer == "system") == (name == "system")]
+    layers = {"system": ("system",), "declarative": ("silver", "gold")}.get(name)
+    if layers is None:
+        return [dataset for dataset in catalog if dataset.layer != "system"]
+    return [dataset for dataset in catalog if dataset.layer in layers]
 
 
 def run_pipeline(

@@ -109,3 +109,28 @@ class RunEvent(Base):
     at: Mapped[datetime]
     kind: Mapped[str] = mapped_column(String(40))
     data: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class Schedule(Base):
+    """Begins runs of a pipeline: at the ticks of a cron expression, or whenever the last one has ended.
+
+    ``next_tick_at`` is the first tick that has had no run yet; NULL for a schedule without ticks.
+    """
+
+    __tablename__ = "schedule"
+    __table_args__ = (UniqueConstraint("name"),)
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    pipeline: Mapped[str] = mapped_column(String(200))
+    kind: Mapped[str] = mapped_column(String(20))
+    cron: Mapped[str | None] = mapped_column(String(200))
+    time_zone: Mapped[str] = mapped_column(String(64))
+    engine: Mapped[str] = mapped_column(String(20))
+    full_refresh: Mapped[bool]
+    parameters: Mapped[dict[str, str]] = mapped_column(JSON)
+    created_by: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[datetime]
+    paused_at: Mapped[datetime | None]
+    last_tick_at: Mapped[datetime | None]
+    next_tick_at: Mapped[datetime | None]

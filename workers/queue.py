@@ -38,6 +38,9 @@ PRIORITIES = range(10)
 
 USUAL_PRIORITY = 5
 
+SHARES_KEY_WITH = {"declarative": "daily"}
+"""Pipelines that write the tables of another: one of them runs at a time."""
+
 
 class Duplicate(StrEnum):
     """What becomes of a request whose deduplication key an active run has."""
@@ -100,7 +103,7 @@ def enqueue(
 ) -> Run:
     """A new queued run, in the caller's transaction: it exists if and only if that commits.
 
-    ``keys`` is what the run must have to itself, ``pipeline:<name>`` unless it says otherwise. An active run with the same
+    ``keys`` is what the run must have to itself, ``pipeline:<name>`` unless it says otherwise (of two pipelines over the same tables, one name). An active run with the same
     ``dedup_key`` is returned in its place, or RunDuplicated raised; the run that this tick of a schedule has had, active or
     not, is always returned. The run keeps the ``request_id`` that lines logged here have: its worker's lines will have it too.
     """
@@ -120,7 +123,7 @@ def enqueue(
         schedule_id=schedule_id,
         tick_at=tick_at,
         dedup_key=dedup_key,
-        keys=sorted({f"pipeline:{pipeline}"} if keys is None else set(keys)),
+        keys=sorted({f"pipeline:{SHARES_KEY_WITH.get(pipeline, pipeline)}"} if keys is None else set(keys)),
         priority=priority,
         not_before=instant + delay,
         max_attempts=max_attempts,
