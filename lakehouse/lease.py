@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session
 
 from kit.db import Database, database_time
 from kit.errors import Conflict, Unavailable
+from kit.faults import boundary
 from lakehouse.engine import StaleFence
 from lakehouse.models import LeaseRow
 
@@ -71,6 +72,7 @@ class Leases:
                 time.sleep(min(_LOOK_AGAIN, left))
 
     def _take(self, key: str, owner: str) -> Lease:
+        boundary("lease.before_acquire")
         with self._database.transaction() as session:
             session.execute(_insert_if_absent(session, key))
             row = session.get_one(LeaseRow, key, with_for_update=True)
@@ -82,6 +84,7 @@ class Leases:
             row.token = max(row.token + 1, int(now.timestamp() * 1000))
             row.expires_at = now + timedelta(seconds=self.seconds)
             token = row.token
+        boundary("lease.acquired")
         return Lease(self._database, self._clock, key, token, self.seconds, taken_over=taken_over)
 
 
