@@ -1,8 +1,8 @@
 FROM python:3.11-slim AS build
 WORKDIR /src
 RUN python -m venv /venv
-COPY requirements-build.lock requirements.lock ./
-RUN /venv/bin/pip install --no-cache-dir --require-hashes -r requirements.lock \
+COPY requirements-build.lock requirements-postgres.lock ./
+RUN /venv/bin/pip install --no-cache-dir --require-hashes -r requirements-postgres.lock \
     && python -m pip install --no-cache-dir --require-hashes -r requirements-build.lock
 COPY . .
 # Built with the locked tools, installed without any download: what runs is what the lock names.

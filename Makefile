@@ -96,5 +96,6 @@ lock: .venv/.dev ## Write the locks from pyproject.toml; make lock UPGRADE=1 tak
 	$(LOCK) $(if $(UPGRADE),--upgrade) --output-file requirements.lock
 	$(LOCK) $(if $(UPGRADE),--upgrade) --extra spark --extra postgres --extra databricks --group dev \
 	--constraints requirements.lock --output-file requirements-dev.lock
+	$(LOCK) $(if $(UPGRADE),--upgrade) --extra postgres --constraints requirements-dev.lock --output-file requirements-postgres.lock
 	$(LOCK:pyproject.toml=) $(if $(UPGRADE),--upgrade) --group build --constraints requirements-dev.lock \
 	--output-file requirements-build.lock

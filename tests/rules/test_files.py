@@ -5,7 +5,13 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 MOST_LINES = 400
-GENERATED = {"requirements.lock", "requirements-dev.lock", "requirements-build.lock", "docs/openapi.json"}
+GENERATED = {
+    "requirements.lock",
+    "requirements-postgres.lock",
+    "requirements-dev.lock",
+    "requirements-build.lock",
+    "docs/openapi.json",
+}
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers"}
 ROOMS = ("kit", "lakehouse", "governance", "pipelines", "workers", "api", "cli")
 

@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 
 from tests.fixtures.parts import PROJECT
 
-LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock")
+LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock", "requirements-postgres.lock")
 EXACT = {"duckdb": "1.5.5", "deltalake": "1.6.6", "sqlglot": "30.30.0", "pyspark": "4.2.0"}
 """Versions that a decision rests on: the dialect, the commit protocol and the Delta jars were tried with these."""
 
@@ -49,6 +49,7 @@ def test_the_locks_hold_what_is_declared() -> None:
         (project["dependencies"], LOCKS[0]),
         (groups["build"], LOCKS[1]),
         ([*extras, *tools], LOCKS[2]),
+        ([*project["dependencies"], *project["optional-dependencies"]["postgres"]], LOCKS[3]),
     ):
         locked = pins(lock)
         for requirement in map(Requirement, lines):
