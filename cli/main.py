@@ -12,10 +12,11 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from cli import audit, checks, groups, keyring, keys, principals, runs, serving, tokens
+from cli import audit, checks, groups, keyring, keys, principals, runs, schedules, serving, tokens, working
 from cli.installation import Installation, at
 from cli.options import AsOf, EngineName, Home, Json
 from cli.output import Steps, as_document, err, out, print_json, print_rows, print_usage_error, reporting
+from cli.up import up as bring_up
 from kit.clock import today
 from kit.logging import configure
 from lakehouse.query import run_query
@@ -36,6 +37,7 @@ app.add_typer(principals.app, name="principal")
 app.add_typer(groups.app, name="group")
 app.add_typer(tokens.app, name="token")
 app.add_typer(keyring.app, name="keyring")
+app.add_typer(schedules.app, name="schedule")
 
 
 @app.command()
@@ -186,27 +188,33 @@ def serve(
 
 
 @app.command()
+def worker(
+    concurrency: Annotated[int | None, typer.Option(min=1, help="How many runs at a time.")] = None,
+    grace_seconds: Annotated[
+        float | None, typer.Option(min=0, help="How long runs may go on after SIGTERM before they are given back.")
+    ] = None,
+    leash: Annotated[int | None, typer.Option(hidden=True)] = None,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Carry out runs from the queue, until SIGTERM. Start as many as there is work for, on as many machines."""
+    with reporting(json=json):
+        announce = _worker_document if json else _worker_line
+        working.work(at(home), concurrency=concurrency, grace_seconds=grace_seconds, leash=leash, announce=announce)
+
+
+@app.command()
 def up(
     customers: Annotated[int, typer.Option(min=1, help="Customers of the sample, if nothing has landed yet.")] = 6000,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Everything on sample data: migrate, land, run the pipeline, serve."""
+    """Everything on sample data: migrate, land, run the pipeline by a worker, serve."""
     with reporting(json=json):
         installation = at(home)
         key = keys.demo_key(installation)
-        with Steps(quiet=json) as steps:
-            if not any(installation.settings.landing.glob("*/*")):
-                land_sample(
-                    installation.settings.landing,
-                    customers=customers,
-                    until=today() - timedelta(days=1),
-                    progress=steps.counted,
-                )
-            runs.run_now(
-                installation, "daily", as_of=None, full_refresh=False, engine="embedded", buckets=0, progress=steps
-            )
-        serving.serve(installation, None, None, announce=partial(_what_to_try, installation, key, json=json))
+        what_to_try = partial(_what_to_try, installation, key, json=json)
+        bring_up(installation, customers, Steps(quiet=json), announce=what_to_try)
 
 
 @app.command()
@@ -237,6 +245,14 @@ def _plain(base: str) -> None:
 
 def _url(base: str) -> None:
     print_json({"url": base})
+
+
+def _worker_line(name: str) -> None:
+    out.print(f"Worker {name} is ready. Stop with Ctrl-C.", highlight=False, soft_wrap=True)
+
+
+def _worker_document(name: str) -> None:
+    print_json({"worker": name})
 
 
 def _what_to_try(installation: Installation, key: str, base: str, *, json: bool) -> None:

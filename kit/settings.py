@@ -25,7 +25,20 @@ class Settings(BaseSettings):
     )
     threads: int = Field(default=0, ge=0, description="Threads of the embedded engine; 0: one per core")
     batch_max_mb: int = Field(default=1024, ge=1, description="Bytes of landing files one ingest batch takes, MiB")
-    lease_seconds: float = Field(default=30.0, gt=0, description="How long a writer keeps a table without a heartbeat")
+    lease_seconds: float = Field(default=8.0, gt=0, description="How long a writer keeps a table without a heartbeat")
+    worker_concurrency: int = Field(default=2, ge=1, description="How many runs a worker carries out at a time")
+    worker_lease_seconds: float = Field(
+        default=8.0,
+        gt=0,
+        description="How long a worker keeps a run without a sign of life; it gives one four times as often",
+    )
+    worker_poll_seconds: float = Field(default=0.5, gt=0, description="How long a free worker waits between two looks")
+    worker_grace_seconds: float = Field(
+        default=20.0,
+        ge=0,
+        description="How long a worker that is to stop lets its runs go on before it gives them back",
+    )
+    run_retention_days: int = Field(default=90, ge=1, description="How long ended runs are kept")
     online_map_mb: int = Field(default=4096, ge=64, description="Address space of the online store, MiB (sparse)")
     keyring: SecretStr = Field(
         default=SecretStr(""), description="The key ring itself, as JSON; default: a file of mode 600 in home"

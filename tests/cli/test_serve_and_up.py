@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import sqlite3
 import stat
+import time
 import urllib.error
 import urllib.request
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -41,6 +45,21 @@ def get(url: str, key: str | None = None) -> tuple[int, Any]:
             return refusal.code, None
 
 
+def ended_runs(home: Path, trigger: str) -> list[dict[str, Any]]:
+    with closing(sqlite3.connect(home / "control.db")) as control:
+        found = control.execute("SELECT worker FROM run WHERE trigger = ? AND state = 'succeeded'", (trigger,))
+        return [{"worker": worker} for (worker,) in found]
+
+
+def process_of(worker: str) -> int:
+    """A worker's name tells its host and its process."""
+    return int(worker.split(":")[1])
+
+
+def is_alive(process: int) -> bool:
+    return Path(f"/proc/{process}").exists()
+
+
 def test_serve_answers_with_the_key_that_init_issued(home: Path) -> None:
     key = c360_process(home, "init", "--json").document["api_key"]
     with serving(home, "serve", "--port", "0", C360_ONLINE_MAP_MB="64") as (_, said):
@@ -60,17 +79,26 @@ def test_serve_answers_with_the_key_that_init_issued(home: Path) -> None:
 
 def test_up_does_everything_and_a_second_up_goes_on(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    with serving(home, "up", "--customers", "20", **ANY_PORT) as (_, first):
+    with serving(home, "up", "--customers", "20", **ANY_PORT) as (up, first):
         status, profile = get(first["example"], first["api_key"])
         assert status == 200
         assert profile
+        (worker,) = {run["worker"] for run in ended_runs(home, "up")}
+        assert is_alive(process_of(worker))
+    assert up.wait() == 128 + signal.SIGTERM
+    assert not is_alive(process_of(worker))
     before = versions(home / "lake")
     landed = sorted(path.name for path in (home / "landing").rglob("*"))
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
     assert stat.S_IMODE((home / "demo-keys.json").stat().st_mode) == 0o600
-    with serving(home, "up", "--customers", "20", **ANY_PORT) as (_, second):
+    with serving(home, "up", "--customers", "20", **ANY_PORT) as (up, second):
         assert second["api_key"] == first["api_key"]
+        assert len(ended_runs(home, "up")) == 2
         assert get(second["example"], second["api_key"])[0] == 200
+        up.kill()  # nothing of it may go on
+        for worker in ended_runs(home, "up"):
+            while is_alive(process_of(worker["worker"])):
+                time.sleep(0.01)
     assert versions(home / "lake") == before
     assert sorted(path.name for path in (home / "landing").rglob("*")) == landed
 

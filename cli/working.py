@@ -1,0 +1,138 @@
+"""``c360 worker``: a worker in this process; and, for ``c360 up``, one in a process of its own that is looked after."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from cli.installation import Installation
+from kit.db import Database
+from kit.ids import new_id
+from kit.leash import Leash, stay_on_leash
+from pipelines.compose import writer_name
+from workers import queue, schedules
+from workers.heart import Heart
+from workers.loop import Duty, Worker
+from workers.runners.embedded import EmbeddedRunner
+
+_log = logging.getLogger(__name__)
+
+_FOREVER = 1e9
+"""Seconds that this process vouches for its worker: until it ends itself."""
+
+_PURGED_AT_ONCE = 500
+
+
+def build_worker(
+    installation: Installation, concurrency: int | None = None, grace_seconds: float | None = None
+) -> Worker:
+    """A worker on an installation's settings, which what is given here wins over."""
+    settings = installation.settings
+    heart = Heart(
+        installation.database,
+        lease_seconds=settings.worker_lease_seconds,
+        beat_seconds=settings.worker_lease_seconds / 4,
+    )
+    embedded = EmbeddedRunner(heart.until, options=("--home", str(settings.home)))
+    return Worker(
+        installation.database,
+        heart,
+        {"embedded": embedded, "spark": embedded},
+        name=f"{writer_name()}:{new_id('worker')[-6:]}",  # a process id comes again
+        concurrency=concurrency or settings.worker_concurrency,
+        poll_seconds=settings.worker_poll_seconds,
+        grace_seconds=settings.worker_grace_seconds if grace_seconds is None else grace_seconds,
+        duties=(
+            Duty("beginning scheduled runs", 1.0, schedules.enqueue_due),
+            Duty("forgetting old runs", 3600.0, _forgetting(settings.run_retention_days)),
+        ),
+    )
+
+
+def work(
+    installation: Installation,
+    *,
+    concurrency: int | None,
+    grace_seconds: float | None,
+    leash: int | None,
+    announce: Callable[[str], None],
+) -> None:
+    """Work until SIGTERM or SIGINT, then leave in good order. ``leash``: a parent this process must not outlive, and that
+    speaks for it."""
+    if leash is not None:
+        stay_on_leash(leash)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if leash is None:
+        logging.getLogger("workers").setLevel(logging.INFO)
+    worker = build_worker(installation, concurrency, grace_seconds)
+    signal.signal(signal.SIGTERM, worker.stop)
+    signal.signal(signal.SIGINT, worker.stop)
+    if leash is None:
+        announce(worker.name)
+    worker.run()
+
+
+class WorkerProcess:
+    """A worker beside this process: started on entering, started again should it die, stopped in good order on leaving.
+
+    It never outlives this process: it is on a leash.
+    """
+
+    def __init__(self, installation: Installation, *, grace_seconds: float) -> None:
+        home = str(installation.settings.home)
+        self._command = [sys.executable, "-m", "cli.main", "worker", "--home", home]
+        self._command += ["--grace-seconds", str(grace_seconds), "--leash", str(os.getpid())]
+        self._stopping = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._look_after, name="worker-process", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._stopping.set()
+            if self._process is not None:
+                self._process.terminate()
+        self._thread.join()
+
+    def _look_after(self) -> None:
+        """All of a worker's life in one thread: a process on a leash ends with the thread that made it."""
+        while True:
+            with self._lock:
+                if self._stopping.is_set():
+                    return
+                # apart from this process's group: a Ctrl-C at the terminal stops the worker by way of this process
+                self._process = subprocess.Popen(  # noqa: S603 - our own program
+                    self._command, stdin=subprocess.PIPE, stdout=2, process_group=0
+                )
+            assert self._process.stdin is not None  # noqa: S101 - it is a pipe
+            Leash(self._process.stdin.fileno()).extend(time.monotonic() + _FOREVER)
+            code = self._process.wait()
+            self._process.stdin.close()
+            if not self._stopping.is_set():
+                _log.warning("the worker ended with exit code %d; another one begins", code)
+                self._stopping.wait(1.0)
+
+
+def _forgetting(days: int) -> Callable[[Database], None]:
+    def forget(database: Database) -> None:
+        purged = _PURGED_AT_ONCE
+        while purged == _PURGED_AT_ONCE:
+            with database.transaction() as session:
+                purged = queue.purge(session, keep=timedelta(days=days), limit=_PURGED_AT_ONCE)
+
+    return forget
