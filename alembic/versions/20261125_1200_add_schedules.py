@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "3a9c5e71b0d4"
-down_revision = "67fb2862a274"
+down_revision = "5c1e8a4d7f26"
 branch_labels = None
 depends_on = None
 
