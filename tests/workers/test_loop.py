@@ -17,7 +17,7 @@ from kit.db import Database
 from tests.fixtures.runs import Runs
 from tests.workers import small_worker
 from tests.workers.odd_job import PROGRAM
-from workers import claims, queue
+from workers import claims, queue, schedules
 from workers.events import PROGRESS
 from workers.models import Run
 from workers.states import FINAL, RunState
@@ -65,6 +65,9 @@ class Crew:
 def crew(runs: Runs, tmp_path: Path) -> Iterator[Crew]:
     home = tmp_path / "home"
     home.mkdir()
+    with runs.database.transaction() as session:  # nothing begins by the clock here
+        for schedule in schedules.list_schedules(session):
+            schedules.delete_schedule(session, schedule.name)
     crew = Crew(runs.database, home, runs)
     yield crew
     for worker in crew.workers.values():
