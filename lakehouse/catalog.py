@@ -263,6 +263,21 @@ def _check_cdc(dataset: Dataset, flow: AutoCdc) -> None:
         raise InvalidDeclaration(f"{dataset.name}: stored_as_scd_type is 1 (newest state) or 2 (history)")
     if not flow.sequence_by:
         raise InvalidDeclaration(f"{dataset.name}: sequence_by names the columns that order the versions of a key")
+    present = f"{flow.sequence_by[0]} IS NOT NULL"
+    if not any(present in rule.predicate and rule.action is not Action.WARN for rule in dataset.expectations):
+        raise InvalidDeclaration(
+            f"{dataset.name}: a version without {flow.sequence_by[0]} has no place among the others: declare "
+            f"Expectation('sequence_present', '{present}', Action.QUARANTINE)"
+        )
+    if flow.apply_as_deletes is not None:
+        with _said_of(f"{dataset.name}: apply_as_deletes"):
+            parse_expression(flow.apply_as_deletes)
+    if stored := sorted(set(flow.except_column_list) & set(dataset.column_names)):
+        raise InvalidDeclaration(
+            f"{dataset.name}: {', '.join(stored)} cannot be both declared and in except_column_list"
+        )
+    if flow.track_history_except_column_list and flow.stored_as_scd_type == 1:
+        raise InvalidDeclaration(f"{dataset.name}: track_history_except_column_list belongs to stored_as_scd_type=2")
     for column in flow.track_history_except_column_list:
         dataset.column(column)
     rows_by = (*flow.keys, START_AT) if flow.stored_as_scd_type == 2 else flow.keys  # noqa: PLR2004 - SCD type 2

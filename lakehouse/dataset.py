@@ -112,15 +112,22 @@ class ChangeFeed:
 class AutoCdc:
     """AUTO CDC with Lakeflow's parameter names: the query yields versions, the flow keeps the state they lead to.
 
-    Versions of a key are ordered by ``sequence_by`` (later columns break ties). Type 1 keeps the newest; type 2 keeps a row
-    per run of equal versions with half-open ``__START_AT``/``__END_AT`` taken from the first sequence column, and ignores
-    changes of ``track_history_except_column_list``. ``inputs`` gives, for an input whose key column is not called as here,
-    the expression that yields it.
+    Versions of a key are ordered by ``sequence_by`` as a struct of these columns; one whose first is NULL has no place, so an
+    expectation has to keep it out. Those that no sequence column tells apart are ordered by what they say, a delete last: the
+    state never depends on how or when versions came. A version for which ``apply_as_deletes`` (Spark SQL over the query's
+    columns) is true ends the key's state; a later one that is not begins another, an earlier one that comes late does not.
+
+    Type 1 keeps the newest state; type 2 keeps a row per run of equal versions with half-open ``__START_AT``/``__END_AT`` taken
+    from the first sequence column, and ignores changes of ``track_history_except_column_list``. Columns of the query that are
+    not declared order and delete and are not stored; ``except_column_list`` may name them. ``inputs`` gives, for an input whose
+    key column is not called as here, the expression that yields it.
     """
 
     keys: tuple[str, ...]
     sequence_by: tuple[str, ...]
     stored_as_scd_type: int = 1
+    apply_as_deletes: str | None = None
+    except_column_list: tuple[str, ...] = ()
     track_history_except_column_list: tuple[str, ...] = ()
     inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 

@@ -28,6 +28,7 @@ dataset = Dataset(
     ),
     subject=Subject("customer_id"),
     expectations=(
+        Expectation("sequence_present", "_source_generation IS NOT NULL", Action.QUARANTINE),
         Expectation("ticket_id_present", "ticket_id IS NOT NULL", Action.QUARANTINE),
         Expectation("priority_known", "is_deleted OR priority IS NOT NULL", Action.QUARANTINE),
         Expectation("status_known", "is_deleted OR status IS NOT NULL", Action.QUARANTINE),

@@ -57,6 +57,7 @@ HISTORY = Dataset(
     flow=AutoCdc(keys=("customer_id",), sequence_by=("at",), stored_as_scd_type=2),
     subject=Subject("customer_id"),
     keys=("customer_id", "__START_AT"),
+    expectations=(Expectation("sequence_present", "at IS NOT NULL", Action.QUARANTINE),),
     query="SELECT customer_id, name, at FROM bronze.people",
 )
 
@@ -208,6 +209,22 @@ WRONG = {
     "untracked_column_that_is_none": (
         history({"track_history_except_column_list": ("at",)}),
         r"silver\.history has no column at",
+    ),
+    "sequence_that_may_be_null": (
+        history(expectations=()),
+        r"silver\.history: a version without at has no place .* declare Expectation\('sequence_present', 'at IS NOT NULL'",
+    ),
+    "sequence_that_is_only_warned_of": (
+        history(expectations=(Expectation("sequence_present", "at IS NOT NULL", Action.WARN),)),
+        r"silver\.history: a version without at has no place",
+    ),
+    "deletes_that_are_no_condition": (
+        history({"apply_as_deletes": "rand() > 1"}),
+        r"silver\.history: apply_as_deletes: rand is not in the language",
+    ),
+    "stored_and_excepted": (
+        history({"except_column_list": ("name",)}),
+        r"silver\.history: name cannot be both declared and in except_column_list",
     ),
     "history_without_its_end": (history(columns=HISTORY.columns[:-1]), r"silver\.history has no column __END_AT"),
     "history_keyed_as_current": (
