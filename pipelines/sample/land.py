@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
@@ -21,9 +22,11 @@ from pipelines.sample.deliveries import Rendered, Source
 from pipelines.sample.draws import Draws
 from pipelines.sample.exchange_rates import ExchangeRates
 from pipelines.sample.file_plans import FilePlan, plan_files
+from pipelines.sample.help_desk import land_tickets
 from pipelines.sample.manifest import Manifest
 from pipelines.sample.orders import EcommerceOrders
 from pipelines.sample.text import joined_bytes
+from pipelines.sample.tickets import SupportTickets
 from pipelines.sample.web_events import WebEvents
 
 FOLDERS = (CrmCustomers.folder, EcommerceOrders.folder, ExchangeRates.folder, WebEvents.folder)
@@ -56,7 +59,8 @@ class LandedSample:
     """What of the sample lies in the landing zone now. Counts are by source folder, such as ``crm/customers``.
 
     ``files`` are all of the sample's, relative to the landing zone, ``written`` those that this call wrote. ``records``
-    counts the lines besides headers, and the rows, copies and malformed ones included. ``injected`` counts the dirt by its names in
+    counts the lines besides headers, and the rows, copies and malformed ones included, and the changed rows of the help desk's
+    table. ``injected`` counts the dirt by its names in
     ``pipelines.sample.faults`` (records) and by the names that end in ``_file`` (files). ``until`` is the last day.
     """
 
@@ -70,11 +74,13 @@ class LandedSample:
 def land_sample(
     landing: Path, *, customers: int, until: date, seed: int = 7, progress: Progress | None = None
 ) -> LandedSample:
-    """Land three years of files of the CRM, the shop and finance, and half a year of web analytics; ``until`` is their last day.
+    """Land three years of files of the CRM, the shop and finance, half a year of web analytics, and the help desk's table;
+    ``until`` is their last day.
 
     ``customers`` is how many there are by then. The same parameters give the same bytes and modification times. Landed
     again with the same ``customers`` and ``seed``, a later ``until`` adds the files of the days between (new data for a
-    demo), an earlier or equal one writes nothing. Files appear whole, under their final name. ``progress`` is told
+    demo), an earlier or equal one writes nothing. Files appear whole, under their final name. The help desk's table is a
+    Delta table: it has the same rows for the same parameters, and a commit for each day. ``progress`` is told
     (folder, files written, files in all). Raises OtherSampleLanded, or LandingNotEmpty where the source folders hold
     files that are not the sample's.
     """
@@ -102,7 +108,7 @@ def _open_manifest(landing: Path, customers: int, seed: int, until: date) -> Man
                 "land with these, or choose another home"
             )
         return manifest
-    for folder in FOLDERS:
+    for folder in (*FOLDERS, SupportTickets.folder):
         if (landing / folder).exists() and any((landing / folder).iterdir()):
             raise LandingNotEmpty(
                 f"{folder} in the landing zone holds files that are not of a sample: choose an empty landing zone"
@@ -122,7 +128,8 @@ def _land(landing: Path, manifest: Manifest, progress: Progress | None) -> list[
     written: list[str] = []
     records: Counter[str] = Counter()
     injected: dict[str, Counter[str]] = {}
-    for source in _build_sources(manifest, first_day, after):
+    sources, tickets = _build_sources(manifest, first_day, after)
+    for source in sources:
         plans = list(plan_files(source, first_day, start, after))
         counts = injected.setdefault(source.folder, Counter())
         for done, plan in enumerate(plans, start=1):
@@ -130,6 +137,10 @@ def _land(landing: Path, manifest: Manifest, progress: Progress | None) -> list[
             written.append(plan.path)
             if progress is not None:
                 progress(source.folder, done, len(plans))
+    first_after = (manifest.first_until - first_day).days + 1
+    records[tickets.folder], injected[tickets.folder] = land_tickets(
+        landing, tickets, range(start, after), first_after, partial(progress or _unheard, tickets.folder)
+    )
     manifest.files += written
     manifest.records.update(records)
     for folder, counts in injected.items():
@@ -139,16 +150,17 @@ def _land(landing: Path, manifest: Manifest, progress: Progress | None) -> list[
     return written
 
 
-def _build_sources(manifest: Manifest, first_day: date, days: int) -> tuple[Source, ...]:
+def _build_sources(manifest: Manifest, first_day: date, days: int) -> tuple[tuple[Source, ...], SupportTickets]:
     draws = Draws(manifest.seed)
     population = build_population(draws, manifest.customers, first_day, days)
     orders, versions = simulate(draws, population, days)
-    return (
+    files = (
         CrmCustomers(draws, population, versions),
         EcommerceOrders(draws, population, orders),
         ExchangeRates(draws, first_day, days),
         WebEvents(draws, population, orders, days),
     )
+    return files, SupportTickets(draws, population, orders)
 
 
 def _write_file(landing: Path, source: Source, plan: FilePlan, injected: Counter[str]) -> int:
@@ -201,3 +213,7 @@ def _write_rows(file: BinaryIO, source: Source, plan: FilePlan) -> tuple[int, Co
 def _render(source: Source, plan: FilePlan) -> Iterator[Rendered]:
     for first in range(plan.first, plan.after, DELIVERIES_AT_ONCE):
         yield source.render(np.arange(first, min(first + DELIVERIES_AT_ONCE, plan.after)), plan.form)
+
+
+def _unheard(_folder: str, _done: int, _total: int) -> None:
+    """Progress that nobody asked for."""

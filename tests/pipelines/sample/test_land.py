@@ -19,8 +19,9 @@ CUSTOMERS = 300
 
 
 def tree(landing: Path) -> dict[str, tuple[int, bytes]]:
-    """Every visible file with its modification time and content."""
+    """Every visible file with its modification time and content; the help desk's table is no file of the sample's own."""
     files = (path for path in landing.rglob("*") if path.is_file() and not path.name.startswith("."))
+    files = (path for path in files if "support" not in path.relative_to(landing).parts)
     return {path.relative_to(landing).as_posix(): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
 
@@ -121,7 +122,7 @@ class TestALaterDay:
             by_the_day = land_sample(tmp_path / "by_the_day", customers=CUSTOMERS, until=until)
         for until in (days[0], days[-1]):
             at_once = land_sample(tmp_path / "at_once", customers=CUSTOMERS, until=until)
-        for folder in at_once.records:
+        for folder in at_once.records.keys() - {"support/tickets"}:
             assert lines(tmp_path / "by_the_day", folder) == lines(tmp_path / "at_once", folder)
         assert by_the_day.records == at_once.records
 
@@ -181,6 +182,8 @@ def test_progress_is_told_to_the_last_file_of_each_source(tmp_path: Path) -> Non
         progress=lambda folder, done, total: told.setdefault(folder, []).append((done, total)),
     )
     assert told.keys() == landed.records.keys()
+    days = [done for done, _ in told.pop("support/tickets")]
+    assert days == list(range(1, len(days) + 1))
     for folder, steps in told.items():
         total = sum(name.startswith(folder) for name in landed.files)
         assert steps == [(done, total) for done in range(1, total + 1)]
