@@ -17,7 +17,6 @@ import pytest
 
 from kit.faults import BOUNDARIES
 from pipelines.sample import land_sample
-from tests.help_desk import HelpDesk, ticket
 from tests.lake_state import batch_commits, contents, tables
 
 AS_OF = "2026-06-01"
@@ -36,9 +35,6 @@ def run(home: Path, **extra: str) -> subprocess.CompletedProcess[str]:
 def landed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("landed")
     land_sample(home / "landing", customers=120, seed=11, until=date(2026, 5, 31))
-    desk = HelpDesk(home / "landing")
-    desk.create([ticket("t1"), ticket("t2", priority="whatever")])
-    desk.upsert(ticket("t1", status="closed"), ticket("t3"))
     return home
 
 
