@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from cli import audit, checks, groups, keyring, keys, principals, runs, schedules, serving, tokens, working
+from cli import audit, checks, groups, keyring, keys, principals, quarantine, runs, schedules, serving, tokens, working
 from cli.installation import Installation, at
 from cli.options import AsOf, EngineName, Home, Json
 from cli.output import Steps, as_document, err, out, print_json, print_rows, print_usage_error, reporting
@@ -38,6 +38,7 @@ app.add_typer(groups.app, name="group")
 app.add_typer(tokens.app, name="token")
 app.add_typer(keyring.app, name="keyring")
 app.add_typer(schedules.app, name="schedule")
+app.add_typer(quarantine.app, name="quarantine")
 
 
 @app.command()

@@ -54,7 +54,10 @@ class PipelineResult:
         """The result as the run's record: JSON, nothing personal."""
         return {
             "commits": self.commits,
-            "datasets": {flow.dataset: _without(asdict(flow), "dataset") for flow in self.datasets},
+            "datasets": {
+                flow.dataset: {**_without(asdict(flow), "dataset"), "flow_progress": flow.flow_progress}
+                for flow in self.datasets
+            },
             "online": {item.view: asdict(item) for item in self.published},
         }
 

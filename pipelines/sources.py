@@ -17,6 +17,11 @@ INGEST_COLUMNS = (
     Column("_file_modification_time", "TIMESTAMP", "When that file was last modified.", nullable=False),
     Column("_row_number", "BIGINT", "Position of the record in its file, from 1.", nullable=False),
     Column("_datasource", "STRING", "Source system.", nullable=False),
+    Column(
+        "_correction",
+        "BIGINT",
+        "Which repair of the record made the row; NULL for the record as the source wrote it.",
+    ),
 )
 
 FEED_COLUMNS = (

@@ -89,6 +89,7 @@ class _Reader:
             "_source_file": where,
             "_file_modification_time": commit.timestamp,
             "_datasource": self._flow.datasource,
+            "_correction": None,
         }
         return pa.RecordBatch.from_arrays(
             [_array(known.get(field.name), field, rows.num_rows) for field in self._schema], schema=self._schema

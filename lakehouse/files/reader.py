@@ -82,6 +82,7 @@ def read_files(
             "_source_file": pa.scalar(file.path, pa.string()),
             "_file_modification_time": pa.scalar(file.mtime_us, _TIMESTAMP),
             "_datasource": pa.scalar(flow.datasource, pa.string()),
+            "_correction": pa.scalar(None, pa.int64()),
         }
         before, is_under_way = len(pending), False
         try:
@@ -115,7 +116,16 @@ def _check(dataset: Dataset) -> tuple[AutoLoader, SourceColumns, pa.Schema]:
         raise NotReadable(
             f"{dataset.name}: declare {' and '.join(sorted(missing))}, or rows that do not fit would be lost"
         )
-    known = {CORRUPT, RESCUED, ROW_NUMBER, "_ingested_at", "_source_file", "_file_modification_time", "_datasource"}
+    known = {
+        CORRUPT,
+        RESCUED,
+        ROW_NUMBER,
+        "_ingested_at",
+        "_source_file",
+        "_file_modification_time",
+        "_datasource",
+        "_correction",
+    }
     if unknown := set(dataset.column_names) - set(columns.names) - known:
         raise NotReadable(
             f"{dataset.name}: no file gives {', '.join(sorted(unknown))}; names with _ are the reader's own"

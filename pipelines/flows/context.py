@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -111,6 +111,24 @@ class FlowResult:
     files: int = 0
     unreadable_files: int = 0
     seconds: float = 0.0
+
+    @property
+    def flow_progress(self) -> dict[str, Any]:
+        """The flow's end in the shape of Lakeflow's event log (``details.flow_progress``); a held-back row counts as dropped."""
+        expectations = [
+            {
+                "name": name,
+                "dataset": self.dataset,
+                "passed_records": self.rows_in - failed,
+                "failed_records": failed,
+            }
+            for name, failed in self.expectations.items()
+        ]
+        return {
+            "status": "COMPLETED",
+            "metrics": {"num_output_rows": self.rows_out},
+            "data_quality": {"dropped_records": self.dropped + self.quarantined, "expectations": expectations},
+        }
 
     def count_failures(self, failures: Mapping[str, int]) -> None:
         for name, failed in failures.items():

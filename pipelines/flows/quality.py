@@ -1,13 +1,15 @@
 """What a batch leaves in quality.expectations and quality.quarantine.
 
 The quarantine is a state, not a log: it holds the rows of a dataset that are held back *now*. A row whose key is computed
-again and passes, or is gone from the inputs, leaves it; a row that was there already is not written twice.
+again and passes, or is gone from the inputs, leaves it, and so does one whose record has been repaired since (pipelines.repair);
+a row that was there already is not written twice.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +17,7 @@ import orjson
 import pyarrow as pa
 
 from kit.faults import boundary
+from lakehouse.catalog import Catalog
 from lakehouse.checkpoints import Batch
 from lakehouse.dataset import SUBJECT_KEY, Dataset, Derived
 from lakehouse.engine import CHANGE, Session
@@ -23,8 +26,12 @@ from pipelines.flows.context import FlowContext, retried
 from pipelines.flows.expectations import Quality, failed_rules, quarantined_rows
 from pipelines.flows.scope import Scope
 
-EXPECTATIONS, QUARANTINE = "quality.expectations", "quality.quarantine"
+EXPECTATIONS, QUARANTINE, REPAIRS = "quality.expectations", "quality.quarantine", "quality.repairs"
+ORIGIN = ("source_file", "file_modification_time", "row_number", "correction")
+"""What tells a record from all others of its source; bronze and the queries have the names with a leading underscore."""
+
 _HELD = "__held_back"
+Origin = tuple[str, datetime, int]
 
 
 def collect(session: Session, dataset: Dataset, bucket: int) -> None:
@@ -79,8 +86,10 @@ def _record_quarantine(context: FlowContext, session: Session, dataset: Dataset,
     with context.writing(QUARANTINE) as lease:
         if context.engine.batch(QUARANTINE, dataset.name) >= batch.batch:
             return
-        arrived = _held_rows(context, session, dataset, batch)
-        known = _known_rows(context, session, dataset, scope)
+        corrected = _corrected(context, session, dataset, batch)
+        held = _held_rows(context, session, dataset, batch)
+        arrived = {key: row for key, row in held.items() if not _is_superseded(row, corrected)}
+        known = _known_rows(context, session, dataset, scope, corrected)
         changes = [{CHANGE: "upsert", **row} for key, row in arrived.items() if key not in known]
         changes += [{CHANGE: "delete", **row} for key, row in known.items() if key not in arrived]
         if not changes:
@@ -97,12 +106,14 @@ def _held_rows(context: FlowContext, session: Session, dataset: Dataset, batch: 
     subject = next((column.name for column in dataset.columns if column.cls == SUBJECT_KEY), None)
     seen: Counter[str] = Counter()
     held = {}
+    source = source_of(context.catalog, dataset)
     for row in session.fetch(f"SELECT * FROM {_HELD}").to_pylist():
         failed = [name for position, name in enumerate(rules) if row[f"__f{position}"]]
         text = orjson.dumps(
             {name: row.get(name) for name in dataset.column_names if name in row}, default=_as_text
         ).decode()
-        digest = "\x1f".join((dataset.name, *failed, text))
+        origin = {name: row.get(f"_{name}") for name in ORIGIN} if source and "_source_file" in row else {}
+        digest = "\x1f".join((dataset.name, *failed, text, *map(str, origin.values())))
         seen[digest] += 1  # rows that are equal in every column are told apart by how many there are
         identity = hashlib.sha256(f"{digest}\x1f{seen[digest]}".encode()).hexdigest()
         held[identity] = {
@@ -112,6 +123,8 @@ def _held_rows(context: FlowContext, session: Session, dataset: Dataset, batch: 
             "batch": batch.batch,
             "run_id": context.run_id,
             "key_hash": row["__key_hash"],
+            "source": source if origin else None,
+            **{name: origin.get(name) for name in ORIGIN},
             "customer_id": row.get(subject) if subject else None,
             "record": text,
             "quarantined_at": batch.planned_at,
@@ -119,18 +132,48 @@ def _held_rows(context: FlowContext, session: Session, dataset: Dataset, batch: 
     return held
 
 
-def _known_rows(context: FlowContext, session: Session, dataset: Dataset, scope: Scope) -> dict[str, dict[str, Any]]:
-    """Rows in quarantine now whose keys the batch has computed."""
+def _known_rows(
+    context: FlowContext, session: Session, dataset: Dataset, scope: Scope, corrected: dict[Origin, int]
+) -> dict[str, dict[str, Any]]:
+    """Rows in quarantine now whose keys the batch has computed, or whose records have been repaired."""
     version = context.engine.version(QUARANTINE)
     if version is None:
         return {}
     session.bind("__quarantine", QUARANTINE, version)
     where = f"dataset = '{dataset.name}'"
+    rows = []
     if scope.touched is not None:
+        if corrected:
+            mine = session.fetch(f"SELECT * FROM __quarantine WHERE {where}").to_pylist()
+            rows = [row for row in mine if _is_superseded(row, corrected)]
         keys = [f"k{position}" for position in range(len(_flow_keys(dataset)))]
         where += f" AND key_hash IN (SELECT {_key_hash(keys)} FROM {scope.touched})"
-    rows = session.fetch(f"SELECT * FROM __quarantine WHERE {where}").to_pylist()
+    rows += session.fetch(f"SELECT * FROM __quarantine WHERE {where}").to_pylist()
     return {row["quarantine_id"]: row for row in rows}
+
+
+def source_of(catalog: Catalog, dataset: Dataset) -> str | None:
+    """The one bronze dataset whose records the dataset's rows are; None where there are several."""
+    sources = [name for name in catalog.inputs(dataset) if name.startswith("bronze.")]
+    return sources[0] if len(sources) == 1 else None
+
+
+def _corrected(context: FlowContext, session: Session, dataset: Dataset, batch: Batch) -> dict[Origin, int]:
+    """The newest correction of every record of the dataset's source that has one."""
+    source = source_of(context.catalog, dataset)
+    if source is None or context.engine.version(REPAIRS) is None or batch.inputs[source] < 0:
+        return {}
+    session.bind("__source", source, batch.inputs[source])
+    rows = session.fetch(
+        "SELECT _source_file, _file_modification_time, _row_number, max(_correction) AS newest FROM __source "
+        "WHERE _correction IS NOT NULL GROUP BY _source_file, _file_modification_time, _row_number"
+    ).to_pylist()
+    return {(row["_source_file"], row["_file_modification_time"], row["_row_number"]): row["newest"] for row in rows}
+
+
+def _is_superseded(row: dict[str, Any], corrected: dict[Origin, int]) -> bool:
+    newest = corrected.get((row["source_file"], row["file_modification_time"], row["row_number"]), 0)
+    return newest > (row["correction"] or 0)
 
 
 def _flow_keys(dataset: Dataset) -> tuple[str, ...]:

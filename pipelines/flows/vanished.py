@@ -56,6 +56,7 @@ def _deletes(dataset: Dataset, flow: ChangeFeed, batch: Batch, snapshot: Snapsho
         "_source_generation": str(snapshot.generation),
         "_ingested_at": _instant(batch.planned_at),
         "_file_modification_time": _instant(snapshot.timestamp),
+        "_correction": "CAST(NULL AS BIGINT)",
     }
     columns = ", ".join(f"{said[name]} AS {name}" if name in said else name for name in dataset.column_names)
     present = " AND ".join(f"{key} IS NOT NULL" for key in flow.keys)
@@ -64,7 +65,7 @@ def _deletes(dataset: Dataset, flow: ChangeFeed, batch: Batch, snapshot: Snapsho
       SELECT *, row_number() OVER (
         PARTITION BY {keys}
         ORDER BY _source_generation DESC, _source_commit_version DESC, CASE WHEN _source_change_type = 'delete' THEN 1 ELSE 0 END,
-          _source_file DESC, _row_number DESC
+          _source_file DESC, _row_number DESC, _correction DESC
       ) AS __age
       FROM __bronze
       WHERE _source_change_type <> 'update_preimage' AND {present}

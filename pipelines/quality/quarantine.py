@@ -12,6 +12,11 @@ dataset = Dataset(
         Column(
             "key_hash", "STRING", "Digest of the flow's key, by which a repaired row is found again.", nullable=False
         ),
+        Column("source", "STRING", "Bronze dataset of the record; NULL where the row is made of several."),
+        Column("source_file", "STRING", "File of the record, relative to the landing zone."),
+        Column("file_modification_time", "TIMESTAMP", "When that file was last modified."),
+        Column("row_number", "BIGINT", "Position of the record in its file."),
+        Column("correction", "BIGINT", "Repair that made the record; NULL for the record as the source wrote it."),
         Column("customer_id", "STRING", "Customer the row belongs to, where it names one.", "subject_key"),
         Column("record", "STRING", "The row as JSON.", "pii.raw"),
         Column("quarantined_at", "TIMESTAMP", "When the batch was planned.", nullable=False),

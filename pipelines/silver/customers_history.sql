@@ -59,5 +59,6 @@ SELECT
   updated_at,
   _file_modification_time,
   _source_file,
-  _row_number
+  _row_number,
+  _correction
 FROM readings

@@ -5,7 +5,7 @@ WITH versions AS (
     rate,
     row_number() OVER (
       PARTITION BY upper(nullif(trim(currency), '')), valid_from
-      ORDER BY _file_modification_time DESC, _source_file DESC, _row_number DESC
+      ORDER BY _file_modification_time DESC, _source_file DESC, _row_number DESC, _correction DESC
     ) AS age
   FROM bronze.exchange_rates
 ),

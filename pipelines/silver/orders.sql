@@ -10,7 +10,7 @@ WITH versions AS (
         line_number,
         CASE WHEN nullif(trim(order_id), '') IS NULL OR line_number IS NULL THEN _source_file END,
         CASE WHEN nullif(trim(order_id), '') IS NULL OR line_number IS NULL THEN _row_number END
-      ORDER BY _file_modification_time DESC, _source_file DESC, _row_number DESC
+      ORDER BY _file_modification_time DESC, _source_file DESC, _row_number DESC, _correction DESC
     ) AS age
   FROM bronze.ecommerce_orders
 ),
@@ -39,7 +39,11 @@ cleaned AS (
       WHEN 'refunded' THEN 'refunded'
       WHEN 'returned' THEN 'returned'
       WHEN 'pending' THEN 'pending'
-    END AS status
+    END AS status,
+    _source_file,
+    _file_modification_time,
+    _row_number,
+    _correction
   FROM versions
   WHERE age = 1
 ),
@@ -74,7 +78,11 @@ SELECT
   line.gross_amount,
   line.net_amount,
   CAST(try_cast(line.gross_amount AS DECIMAL(20,6)) * rates.rate AS DECIMAL(38,6)) AS reported_gross_amount,
-  CAST(try_cast(line.net_amount AS DECIMAL(20,6)) * rates.rate AS DECIMAL(38,6)) AS reported_net_amount
+  CAST(try_cast(line.net_amount AS DECIMAL(20,6)) * rates.rate AS DECIMAL(38,6)) AS reported_net_amount,
+  line._source_file,
+  line._file_modification_time,
+  line._row_number,
+  line._correction
 FROM discounted AS line
 LEFT JOIN silver.exchange_rates AS rates
   ON rates.currency = line.currency

@@ -23,7 +23,14 @@ dataset = Dataset(
     keys=("ticket_id",),
     flow=AutoCdc(
         keys=("ticket_id",),
-        sequence_by=("_source_generation", "_source_commit_version", "is_alive", "_source_file", "_row_number"),
+        sequence_by=(
+            "_source_generation",
+            "_source_commit_version",
+            "is_alive",
+            "_source_file",
+            "_row_number",
+            "_correction",
+        ),
         inputs={"bronze.support_tickets": ("nullif(trim(ticket_id), '')",)},
     ),
     subject=Subject("customer_id"),

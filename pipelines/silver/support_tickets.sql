@@ -55,5 +55,7 @@ SELECT
   _source_commit_version,
   CASE WHEN is_deleted THEN 0 ELSE 1 END AS is_alive,
   _source_file,
-  _row_number
+  _file_modification_time,
+  _row_number,
+  _correction
 FROM versions

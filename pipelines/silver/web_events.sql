@@ -16,8 +16,12 @@ WITH versions AS (
         nullif(trim(event_id), ''),
         CASE WHEN nullif(trim(event_id), '') IS NULL THEN _source_file END,
         CASE WHEN nullif(trim(event_id), '') IS NULL THEN _row_number END
-      ORDER BY _file_modification_time DESC, _source_file DESC, _row_number DESC
-    ) AS age
+      ORDER BY _file_modification_time DESC, _source_file DESC, _row_number DESC, _correction DESC
+    ) AS age,
+    _source_file,
+    _file_modification_time,
+    _row_number,
+    _correction
   FROM bronze.web_events
 )
 SELECT
@@ -33,6 +37,10 @@ SELECT
   page_url,
   referrer,
   device_type,
-  browser
+  browser,
+  _source_file,
+  _file_modification_time,
+  _row_number,
+  _correction
 FROM versions
 WHERE age = 1
