@@ -18,10 +18,12 @@ from cli.installation import Installation
 from kit.db import Database
 from kit.ids import new_id
 from kit.leash import Leash, stay_on_leash
+from kit.settings import Settings
 from pipelines.compose import writer_name
 from workers import queue, schedules
 from workers.heart import Heart
 from workers.loop import Duty, Worker
+from workers.runners.base import Runner
 from workers.runners.embedded import EmbeddedRunner
 
 _log = logging.getLogger(__name__)
@@ -46,7 +48,7 @@ def build_worker(
     return Worker(
         installation.database,
         heart,
-        {"embedded": embedded, "spark": embedded},
+        {"embedded": embedded, "spark": embedded, **_databricks(installation.settings)},
         name=f"{writer_name()}:{new_id('worker')[-6:]}",  # a process id comes again
         concurrency=concurrency or settings.worker_concurrency,
         poll_seconds=settings.worker_poll_seconds,
@@ -56,6 +58,17 @@ def build_worker(
             Duty("forgetting old runs", 3600.0, _forgetting(settings.run_retention_days)),
         ),
     )
+
+
+def _databricks(settings: Settings) -> dict[str, Runner]:
+    """The runner on Databricks, where a job or a wheel to submit is named. The SDK is loaded only then."""
+    if not settings.databricks_job_id and not settings.databricks_wheel:
+        return {}
+    from workers.runners.databricks import DatabricksRunner, DatabricksTarget
+
+    target = DatabricksTarget(job_id=settings.databricks_job_id, wheel=settings.databricks_wheel)
+    runner = DatabricksRunner(target)
+    return {runner.name: runner}
 
 
 def work(

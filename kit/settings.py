@@ -58,6 +58,11 @@ class Settings(BaseSettings):
         description="Form of the lines; auto: text on a terminal, else json",
     )
     spark_master: str = Field(default="local[*]", description="Master of the Spark engine")
+    databricks_job_id: int = Field(default=0, ge=0, description="Deployed job that runs on Databricks start; 0: none")
+    databricks_wheel: str = Field(
+        default="",
+        description="Path of our wheel in a volume, for one-time runs on Databricks where no job is deployed",
+    )
     spark_jars: Path = Field(default=Path(".jars"), description="Folder with the Delta jars (make jars)")
 
     @property

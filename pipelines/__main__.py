@@ -72,5 +72,10 @@ def _is_positive(text: str) -> bool:
         return False
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Entry point of the ``c360-job`` command: what a wheel's task runs on a cluster."""
     sys.exit(serve_job(sys.argv[1:], carry_out))
+
+
+if __name__ == "__main__":
+    main()

@@ -27,6 +27,7 @@ def wait(request: JobRequest, job: Carried) -> dict[str, Any]:
     """Go on until the file ``go`` is there; stop when asked."""
     assert request.home is not None
     job.progress(str(os.getpid()), "waiting")
+    (request.home / "at_work").touch()
     while not (request.home / "go").exists():
         if job.stopping():
             raise RunStopped("as was wished")
@@ -35,7 +36,9 @@ def wait(request: JobRequest, job: Carried) -> dict[str, Any]:
 
 
 def ignore(request: JobRequest, job: Carried) -> dict[str, Any]:
+    assert request.home is not None
     job.progress(str(os.getpid()), "ignoring")
+    (request.home / "at_work").touch()
     while True:
         time.sleep(0.01)
 
