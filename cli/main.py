@@ -12,7 +12,21 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from cli import audit, checks, groups, keyring, keys, principals, quarantine, runs, schedules, serving, tokens, working
+from cli import (
+    audit,
+    checks,
+    groups,
+    keyring,
+    keys,
+    principals,
+    quarantine,
+    queue,
+    runs,
+    schedules,
+    serving,
+    tokens,
+    working,
+)
 from cli.installation import Installation, at
 from cli.options import AsOf, EngineName, Home, Json
 from cli.output import Steps, as_document, err, out, print_json, print_rows, print_usage_error, reporting
@@ -32,6 +46,8 @@ land_app = typer.Typer(no_args_is_help=True, help="Put files into the landing zo
 pipeline_app = typer.Typer(no_args_is_help=True, help="Run pipelines.")
 app.add_typer(land_app, name="land")
 app.add_typer(pipeline_app, name="pipeline")
+pipeline_app.command("list")(queue.list_pipelines)
+app.add_typer(queue.app, name="run")
 app.add_typer(audit.app, name="audit")
 app.add_typer(principals.app, name="principal")
 app.add_typer(groups.app, name="group")
