@@ -30,6 +30,7 @@ from cli import (
 from cli.installation import Installation, at
 from cli.options import AsOf, EngineName, Home, Json
 from cli.output import Steps, as_document, err, out, print_json, print_rows, print_usage_error, reporting
+from cli.recording import record_command
 from cli.up import up as bring_up
 from kit.clock import today
 from kit.logging import configure
@@ -294,15 +295,20 @@ def main() -> None:
     """Entry point of the ``c360`` command. All it creates is for its user alone."""
     os.umask(0o077)
     configure("c360", level="WARNING")
-    if "--json" not in sys.argv:
-        app()
-        return
+    code = _run()
+    record_command(app, sys.argv[1:], code)
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode="--json" not in sys.argv)
     except _USAGE_ERROR as error:
         print_usage_error(str(error))
-        sys.exit(2)
-    sys.exit(code if isinstance(code, int) else 0)
+        return 2
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return code if isinstance(code, int) else 0
 
 
 if __name__ == "__main__":

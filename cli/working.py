@@ -18,6 +18,7 @@ from cli.installation import Installation
 from kit.db import Database
 from kit.ids import new_id
 from kit.leash import Leash, stay_on_leash
+from kit.logging import configure
 from kit.settings import Settings
 from pipelines.compose import writer_name
 from workers import queue, schedules
@@ -83,9 +84,9 @@ def work(
     speaks for it."""
     if leash is not None:
         stay_on_leash(leash)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    if leash is None:
-        logging.getLogger("workers").setLevel(logging.INFO)
+    settings = installation.settings
+    level = settings.log_level if leash is None else "WARNING"  # beside ``c360 up`` it speaks only of what went wrong
+    configure("worker", level=level, as_json=settings.log_as_json)
     worker = build_worker(installation, concurrency, grace_seconds)
     signal.signal(signal.SIGTERM, worker.stop)
     signal.signal(signal.SIGINT, worker.stop)

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from kit.db import Database
 from kit.faults import boundary
+from kit.logging import correlate, correlated
 from workers import claims
 from workers.heart import Heart
 from workers.models import Run
@@ -116,12 +117,14 @@ class Worker:
         work = Work(self._database, runner, claim)
         thread = threading.Thread(target=self._carry_out, args=(work,), name=run.id, daemon=True)
         self._works[thread] = work
-        _log.info("run %s begins, attempt %d", run.id, run.attempt)
+        with correlated(**_traces(run)):
+            _log.info("run %s begins, attempt %d", run.id, run.attempt)
         thread.start()
 
     def _carry_out(self, work: Work) -> None:
         """In a thread of its own, which has to live as long as the job: a child process dies with the thread that made it."""
         run_id = work.claim.run.id
+        correlate(**_traces(work.claim.run))
         try:
             work.carry_out()
             _log.info("run %s has left this worker", run_id)
@@ -152,3 +155,8 @@ class Worker:
 
     def _at_work(self) -> list[Work]:
         return [work for thread, work in self._works.items() if thread.is_alive()]
+
+
+def _traces(run: Run) -> dict[str, str]:
+    """What the lines about a run are found by: its id, and that of the request that asked for it."""
+    return {"run_id": run.id} | ({"request_id": run.request_id} if run.request_id is not None else {})

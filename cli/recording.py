@@ -1,0 +1,71 @@
+"""Commands that change or read something are recorded in the audit trail: which, by which user of this machine, how it ended.
+
+Beside the API this is the other way to do things. Who can run commands can also read the files themselves; that is for the machine to
+guard. A command that is killed is not recorded; the run it had begun is, by its row.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from cli.installation import at
+from governance.audit import AuditTrail, Event
+from kit.db import Database
+from pipelines.compose import writer_name
+from workers.migrate import is_at_head
+
+_NOT_RECORDED = frozenset({"check", "serve", "worker"})
+"""Commands that look at the installation only, and services, which record what they do."""
+
+_LOOKING = frozenset({"generate", "list", "show", "verify"})
+"""Last words of commands that change nothing, and show what is no data of persons."""
+
+
+def record_command(app: typer.Typer, arguments: Sequence[str], code: int) -> None:
+    """Record a command line that has ended with this exit code. Without a control database there is nothing to record it in."""
+    words = _words(app, arguments)
+    if not words or words[-1] in _LOOKING or words[0] in _NOT_RECORDED | {"audit"}:
+        return
+    installation = at(_home(arguments))
+    database = Database(installation.settings.control_database_url)
+    try:
+        if not installation.settings.home.is_dir() or not is_at_head(database):
+            return
+        with AuditTrail(database, installation.key_ring, name=f"cli {writer_name()}") as trail:
+            trail.record(
+                Event(
+                    "cli",
+                    " ".join(words),
+                    f"user:{os.getuid()}",
+                    status=500 if code else 200,
+                    params={"exit": str(code)},
+                )
+            )
+    finally:
+        database.close()
+
+
+def _words(app: typer.Typer, arguments: Sequence[str]) -> list[str]:
+    """The names of groups and command at the beginning of a command line; what follows may be data."""
+    words: list[str] = []
+    for argument in arguments:
+        groups = {group.name: group.typer_instance for group in app.registered_groups}
+        commands = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+        inner = groups.get(argument)
+        if inner is None:
+            return [*words, argument] if argument in commands else []
+        words.append(argument)
+        app = inner
+    return []
+
+
+def _home(arguments: Sequence[str]) -> Path | None:
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, _, value = argument.partition("=")
+        if name == "--home":
+            return Path(value or following)
+    return None
