@@ -16,8 +16,8 @@ from lakehouse.files.typed import read_column
 from lakehouse.files.unreadable import Unreadable
 
 _QUOTE, _COMMA, _LF, _CR = 34, 44, 10, 13
-_PATIENCE = 256
-"""Records read exactly after trouble before the fast path is tried again; doubles within a chunk."""
+_WINDOW = 128 << 10
+"""Bytes looked over for trouble at a time, so that a chunk with much of it is not looked over as often."""
 
 
 class CsvLines:
@@ -33,27 +33,15 @@ class CsvLines:
         it.
         """
         position = skip_blank_lines(buffer, 0)
-        tables: list[pa.Table] = []
         if self._header is None:
             record = scan_record(buffer, position, final=final) if position < len(buffer) else None
             if record is None:
                 return 0, []
             self._header = self._read_header(record)
             position = record.end
-        patience = _PATIENCE
-        while (position := skip_blank_lines(buffer, position)) < len(buffer):
-            end, troubled = well_formed_stretch(buffer, position, final=final)
-            if end > position:
-                tables.append(self._read_fast(buffer[position:end], self._header))
-                position = end
-            if not troubled:
-                break
-            position, exact, stuck = self._read_exactly(buffer, position, patience, self._header, final=final)
-            tables.append(exact)
-            patience *= 2
-            if stuck:
-                break
-        return position, [table for table in tables if table.num_rows]
+        position, stretches, exact = self._divide(buffer, position, self._header, final=final)
+        table = self._read_fast(b"".join(stretches), exact, self._header)
+        return position, [table] if table.num_rows else []
 
     def read_corrupt(self, line: bytes, *, continued: bool) -> pa.Table:
         """The row of a line (or a piece of one) that is not to be parsed."""
@@ -70,28 +58,60 @@ class CsvLines:
             raise Unreadable("its header names none of the declared columns")
         return header
 
+    def _divide(
+        self, buffer: bytes, position: int, header: Header, *, final: bool
+    ) -> tuple[int, list[bytes], list[Row]]:
+        """Where the buffer's last whole record ends, the stretches that Arrow's parser can read, and in order the rows of the
+        records between them, for each of which a stand-in is among the stretches.
+
+        After trouble one record is read exactly, and twice as many each time the stretch that follows is shorter than that.
+        """
+        stretches: list[bytes] = []
+        rows: list[Row] = []
+        stand_in = f"{_stand_in(header.width)}\n".encode()
+        window, patience = _WINDOW, 1
+        while (position := skip_blank_lines(buffer, position)) < len(buffer):
+            is_last = position + window >= len(buffer)
+            end, troubled = well_formed_stretch(buffer[position : position + window], final=final and is_last)
+            stretches.append(buffer[position : position + end])
+            position += end
+            if troubled:
+                patience = 1 if end > patience * _WINDOW // 64 else patience * 2
+                position, exact, stuck = self._read_exactly(buffer, position, patience, header, final=final)
+                rows += exact
+                stretches += [stand_in] * len(exact)
+                if stuck:
+                    break
+            elif is_last:
+                break
+            window = _WINDOW if end or troubled else window * 2
+        return position, stretches, rows
+
     def _read_exactly(
         self, buffer: bytes, position: int, count: int, header: Header, *, final: bool
-    ) -> tuple[int, pa.Table, bool]:
+    ) -> tuple[int, list[Row], bool]:
         rows: list[Row] = []
-        stuck = False
         while len(rows) < count and (position := skip_blank_lines(buffer, position)) < len(buffer):
             record = scan_record(buffer, position, final=final)
-            if stuck := record is None:
-                break
+            if record is None:
+                return position, rows, True
             rows.append(self._read_row(record, header))
             position = record.end
-        return position, self._columns.table(rows, self._numbers(len(rows))), stuck
+        return position, rows, False
 
     def _read_row(self, record: Record, header: Header) -> Row:
         if record.fields is None:
             return self._columns.corrupt_row(record.text)
         return read_record(record.fields, header, self._columns)
 
-    def _read_fast(self, data: bytes, header: Header) -> pa.Table:
-        texts, ragged = _parse(data, header.width)
+    def _read_fast(self, data: bytes, exact: list[Row], header: Header) -> pa.Table:
+        """The rows of well-formed records, with ``exact`` ones where there are stand-ins for them."""
+        if not data:
+            return self._columns.table([], [])
+        texts, ragged, stand_ins = _parse(data, header.width)
+        given = dict(zip(stand_ins, exact, strict=True))
         troubled = np.zeros(texts.num_rows, dtype=np.bool_)
-        troubled[list(ragged)] = True
+        troubled[[*ragged, *stand_ins]] = True
         columns: list[pa.Array] = []
         for source, data_type in zip(header.sources, self._columns.types, strict=True):
             if source is None:
@@ -114,7 +134,7 @@ class CsvLines:
             return table
         found = zip(*(column.to_pylist() for column in texts.take(pa.array(positions)).columns), strict=True)
         rows = [
-            read_record(ragged.get(int(position), fields), header, self._columns)
+            given.get(int(position)) or read_record(ragged.get(int(position), fields), header, self._columns)
             for position, fields in zip(positions, found, strict=True)
         ]
         numbers = table.column(ROW_NUMBER).to_numpy()[positions]
@@ -126,22 +146,22 @@ class CsvLines:
         return np.arange(first, first + count, dtype=np.int64)
 
 
-def well_formed_stretch(buffer: bytes, start: int, *, final: bool) -> tuple[int, bool]:
-    """The end of the stretch of whole records from ``start`` on which Arrow's parser agrees with `csv_record`, and
-    whether what follows has to be read exactly (else it is a record whose end is still to come).
+def well_formed_stretch(buffer: bytes, *, final: bool) -> tuple[int, bool]:
+    """The end of the stretch of whole records at the buffer's beginning on which Arrow's parser agrees with `csv_record`,
+    and whether what follows has to be read exactly (else it is a record whose end is still to come).
 
     In it every quote opens or closes a field or is doubled, every CR is followed by LF, and all is UTF-8.
     """
-    data = np.frombuffer(buffer, np.uint8, offset=start)
-    quotes = np.flatnonzero(data == _QUOTE) if buffer.find(b'"', start) >= 0 else np.empty(0, np.intp)
-    trouble = min(_stray_quote(data, quotes, final=final), _stray_return(data, final=final), _not_utf8(buffer, start))
+    data = np.frombuffer(buffer, np.uint8)
+    quotes = np.flatnonzero(data == _QUOTE) if b'"' in buffer else np.empty(0, np.intp)
+    trouble = min(_stray_quote(data, quotes, final=final), _stray_return(data, final=final), _not_utf8(buffer))
     if trouble > len(data) and final:
         return len(buffer), False
     newlines = np.flatnonzero(data[:trouble] == _LF)
     if len(quotes):
         newlines = newlines[np.searchsorted(quotes, newlines) % 2 == 0]
-    end = start + int(newlines[-1]) + 1 if len(newlines) else start
-    return end, trouble <= len(data) and (final or buffer.find(b"\n", start + trouble) >= 0)
+    end = int(newlines[-1]) + 1 if len(newlines) else 0
+    return end, trouble <= len(data) and (final or buffer.find(b"\n", trouble) >= 0)
 
 
 def _stray_quote(data: npt.NDArray[np.uint8], quotes: npt.NDArray[np.intp], *, final: bool) -> int:
@@ -170,25 +190,34 @@ def _stray_return(data: npt.NDArray[np.uint8], *, final: bool) -> int:
     return int(returns[-1]) if final and len(returns) > len(inner) else len(data) + 1
 
 
-def _not_utf8(buffer: bytes, start: int) -> int:
-    if buffer.isascii():
-        return len(buffer) - start + 1
-    try:
-        memoryview(buffer)[start:].tobytes().decode()
-    except UnicodeDecodeError as error:
-        return error.start
-    return len(buffer) - start + 1
+def _not_utf8(buffer: bytes) -> int:
+    if not buffer.isascii():
+        try:
+            buffer.decode()
+        except UnicodeDecodeError as error:
+            return error.start
+    return len(buffer) + 1
 
 
-def _parse(data: bytes, width: int) -> tuple[pa.RecordBatch, dict[int, list[str | None]]]:
-    """The fields as text, an empty unquoted one NULL; and the fields of records that have more or fewer than
-    ``width``, by position (such a row is NULL throughout in the table).
+def _stand_in(width: int) -> str:
+    """Stands for a record that is read exactly: never a record of a stretch, for the quote's sake, and of another width."""
+    return 'exact",' if width == 1 else 'exact"'
+
+
+def _parse(data: bytes, width: int) -> tuple[pa.RecordBatch, dict[int, list[str | None]], list[int]]:
+    """The fields as text, an empty unquoted one NULL; the fields of records that have more or fewer than ``width``, by
+    position; and the positions of stand-ins. Such rows are NULL throughout in the table.
     """
     ragged: dict[int, list[str | None]] = {}
+    stand_ins: list[int] = []
+    stand_in = _stand_in(width)
 
     def set_aside(row: Any) -> str:
-        record = scan_record(row.text.encode(), 0, final=True)
-        ragged[row.number - 1] = record.fields if record and record.fields else []
+        if row.text == stand_in:
+            stand_ins.append(row.number - 1)
+        else:
+            record = scan_record(row.text.encode(), 0, final=True)
+            ragged[row.number - 1] = record.fields if record and record.fields else []
         return "skip"
 
     if data.startswith(BOM_UTF8):  # Arrow would drop it as the mark of a file
@@ -205,14 +234,15 @@ def _parse(data: bytes, width: int) -> tuple[pa.RecordBatch, dict[int, list[str 
             quoted_strings_can_be_null=False,
         ),
     ).combine_chunks()
-    if ragged:
-        total = texts.num_rows + len(ragged)
-        kept = np.setdiff1d(np.arange(total), np.fromiter(ragged, np.int64))
+    if ragged or stand_ins:
+        total = texts.num_rows + len(ragged) + len(stand_ins)
+        kept = np.ones(total, dtype=np.bool_)
+        kept[[*ragged, *stand_ins]] = False
         source = np.full(total, -1, dtype=np.int64)
         source[kept] = np.arange(texts.num_rows)
         texts = texts.take(pa.array(source, mask=source < 0)).combine_chunks()
     columns = [column.chunk(0) if column.num_chunks else pa.array([], pa.string()) for column in texts.columns]
-    return pa.RecordBatch.from_arrays(columns, names=names), ragged
+    return pa.RecordBatch.from_arrays(columns, names=names), ragged, stand_ins
 
 
 def _rescue_unknown(texts: pa.RecordBatch, header: Header) -> pa.Array:

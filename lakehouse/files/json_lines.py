@@ -6,7 +6,8 @@ named twice pass, so colons are counted: a member costs one, all others stand in
 
 from __future__ import annotations
 
-from operator import attrgetter
+from itertools import repeat
+from operator import attrgetter, is_
 from typing import Any
 
 import msgspec
@@ -43,7 +44,8 @@ class JsonLines:
             lines.pop()
         first, self._lines = self._lines + 1, self._lines + len(lines)
         numbers = np.arange(first, first + len(lines))
-        if any(blank := [not line or (line.isspace() and not line.strip(b" \t\r")) for line in lines]):
+        blank = [] if all(line.startswith(b"{") for line in lines) else [not line.strip(b" \t\r") for line in lines]
+        if any(blank):
             numbers = numbers[~np.array(blank)]
             lines = [line for line, is_blank in zip(lines, blank, strict=True) if not is_blank]
         return end, [self._read_lines(lines, numbers)] if lines else []
@@ -74,7 +76,7 @@ class JsonLines:
     def _decode_all(self, lines: list[bytes]) -> tuple[list[Any], list[int]]:
         objects: list[Any] = []
         refused: list[int] = []
-        decode, empty = self._decode, self._shape()
+        decode, empty = self._decode, self._shape(*[None] * len(self._columns.names))
         for line in lines:
             try:
                 objects.append(decode(line))
@@ -98,13 +100,10 @@ class _Members:
         ]
 
     def _read_member(self, values: list[Any], data_type: DataType) -> pa.Array:
-        absent = values.count(UNSET)
-        if absent:
-            is_absent = np.fromiter((value is UNSET for value in values), np.bool_, len(values))
-            self.colons += ~is_absent
-            values = [None if value is UNSET else value for value in values]
-        else:
-            self.colons += 1
+        absent = _which_are(values, UNSET)
+        self.colons += ~absent
+        if absent.any():
+            values = _without(values, absent, None)
         if data_type.fields:
             return self._read_struct(values, data_type)
         if data_type.sql == "BOOLEAN":
@@ -123,10 +122,23 @@ class _Members:
         return typed
 
     def _read_struct(self, values: list[Any], data_type: DataType) -> pa.Array:
-        present = np.fromiter((value is not None for value in values), np.bool_, len(values))
-        nothing = _struct(*_split(data_type))()
-        members = self.read([nothing if value is None else value for value in values], tuple(_split(data_type)[1]))
-        return pa.StructArray.from_arrays(members, fields=list(data_type.arrow), mask=pa.array(~present))
+        names, types = _split(data_type)
+        absent = _which_are(values, None)
+        if absent.any():
+            values = _without(values, absent, _struct(names, types)())
+        return pa.StructArray.from_arrays(self.read(values, types), fields=list(data_type.arrow), mask=pa.array(absent))
+
+
+def _which_are(values: list[Any], singleton: object) -> npt.NDArray[np.bool_]:
+    return np.fromiter(map(is_, values, repeat(singleton)), np.bool_, len(values))
+
+
+def _without(values: list[Any], absent: npt.NDArray[np.bool_], instead: object) -> list[Any]:
+    replaced = np.empty(len(values), dtype=object)
+    replaced[:] = values
+    replaced[absent] = instead
+    found: list[Any] = replaced.tolist()
+    return found
 
 
 _NULL = msgspec.Raw(b"null")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lakehouse.files import csv_lines, text_file
+from lakehouse.files.csv_record import Record
 from tests.fixtures.landing import Landing
 
 COLUMNS = {"id": "BIGINT", "name": "STRING", "price": "DECIMAL(10,2)", "at": "TIMESTAMP"}
@@ -134,6 +135,31 @@ def test_dense_trouble_is_read_exactly_and_the_fast_path_resumes(landing: Landin
     assert [row["id"] for row in rows] == list(range(1, 5001))
     assert [row["_row_number"] for row in rows] == list(range(1, 5001))
     assert {row["name"] for row in rows if row["id"] % 700 == 0} == {'5" wide'}
+
+
+def test_one_record_in_trouble_is_the_only_one_read_exactly(landing: Landing, monkeypatch: pytest.MonkeyPatch) -> None:
+    exact: list[bytes] = []
+    read_exactly = csv_lines.scan_record
+
+    def scan(buffer: bytes, start: int, *, final: bool) -> Record | None:
+        record = read_exactly(buffer, start, final=final)
+        exact.append(record.text if record else b"")
+        return record
+
+    monkeypatch.setattr(csv_lines, "scan_record", scan)
+    lines = [f'{n},5" wide,,' if n % 700 == 0 else f'{n},"n{n}",,' for n in range(1, 5001)]
+    landing.read(HEADER + "\n".join(lines).encode(), COLUMNS, "csv")
+    assert exact == [HEADER.strip(), *(f'{n},5" wide,,'.encode() for n in range(700, 5001, 700))]
+
+
+def test_a_file_of_one_column_with_trouble(landing: Landing) -> None:
+    rows = landing.read(b'name\n"a"\n5" wide\nb\n\n"c', {"name": "STRING"}, "csv")
+    assert [(row["name"], row["_corrupt_record"]) for row in rows] == [
+        ("a", None),
+        ('5" wide', None),
+        ("b", None),
+        (None, '"c'),
+    ]
 
 
 def test_record_beyond_the_limit_is_kept_in_pieces(landing: Landing, monkeypatch: pytest.MonkeyPatch) -> None:
