@@ -19,18 +19,29 @@ numbers AS (
     regexp_replace(dialled, '[^0-9]', '') AS national
   FROM versions
 ),
+-- No calling code begins another, so at most one of the three is found; joined by equality, one row finds one row.
+abroad AS (
+  SELECT calling_code, national_prefix, possible_lengths
+  FROM reference.calling_codes
+  WHERE is_main_country
+),
 planned AS (
   SELECT
     numbers.*,
-    CASE WHEN international IS NULL THEN own.calling_code ELSE abroad.calling_code END AS calling_code,
-    CASE WHEN international IS NULL THEN own.national_prefix ELSE abroad.national_prefix END AS prefix,
-    CASE WHEN international IS NULL THEN own.possible_lengths ELSE abroad.possible_lengths END AS lengths,
-    CASE WHEN international IS NULL THEN national ELSE substring(international, length(abroad.calling_code) + 1) END AS written
+    CASE WHEN international IS NULL THEN own.calling_code ELSE coalesce(one.calling_code, two.calling_code, three.calling_code) END AS calling_code,
+    CASE WHEN international IS NULL THEN own.national_prefix ELSE coalesce(one.national_prefix, two.national_prefix, three.national_prefix) END AS prefix,
+    CASE WHEN international IS NULL THEN own.possible_lengths ELSE coalesce(one.possible_lengths, two.possible_lengths, three.possible_lengths) END AS lengths
   FROM numbers
   LEFT JOIN reference.calling_codes AS own ON own.country = numbers.country
-  LEFT JOIN reference.calling_codes AS abroad
-    ON abroad.is_main_country
-    AND abroad.calling_code IN (left(international, 1), left(international, 2), left(international, 3))
+  LEFT JOIN abroad AS one ON one.calling_code = left(international, 1)
+  LEFT JOIN abroad AS two ON two.calling_code = left(international, 2)
+  LEFT JOIN abroad AS three ON three.calling_code = left(international, 3)
+),
+written AS (
+  SELECT
+    *,
+    CASE WHEN international IS NULL THEN national ELSE substring(international, length(calling_code) + 1) END AS written
+  FROM planned
 ),
 -- A number may be written with its national prefix, also after the calling code as in +44 (0)20, or with a calling code that
 -- nothing marks as one.
@@ -39,7 +50,7 @@ readings AS (
     *,
     CASE WHEN startswith(written, prefix) THEN substring(written, length(prefix) + 1) END AS without_prefix,
     CASE WHEN international IS NULL AND startswith(written, calling_code) THEN substring(written, length(calling_code) + 1) END AS without_code
-  FROM planned
+  FROM written
 )
 SELECT
   clean_customer_id AS customer_id,
