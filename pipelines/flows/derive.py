@@ -141,6 +141,10 @@ def _compute(
             assert isinstance(flow, Derived)  # noqa: S101 - the caller's dispatch, for the type checker
             session.bind("__target", dataset.name, current, scope.restriction(flow.keys, bucket))
         changes = _changes_sql(dataset, compare=current is not None)
+        if current is None and scope.buckets == 1:  # all rows are new: they go to the table as they are
+            session.define("__changes", changes)
+            outcome.upserts = outcome.rows
+            return outcome
         if bucket == 0:
             session.materialize("__changes", changes)
         else:
@@ -172,8 +176,13 @@ def _compute_rows(session: Session, dataset: Dataset, outcome: _Outcome) -> None
     query = statement.bound({name: view_name(name) for name in statement.inputs})
     if dataset.expectations:
         session.materialize("__candidates", query)
-        outcome.quality.add(expectations.measure(session, dataset, "__candidates"))
+        measured = expectations.measure(session, dataset, "__candidates")
+        outcome.quality.add(measured)
         query = f"SELECT * FROM __candidates WHERE {expectations.kept_rows(dataset)}"
+        if not isinstance(dataset.flow, AutoCdc):  # computed already: these rows need not be kept a second time
+            session.define("__rows", query)
+            outcome.rows += measured.total - measured.dropped - measured.quarantined
+            return
     if isinstance(dataset.flow, AutoCdc):
         session.define("__kept", query)
         query = cdc.states_sql(dataset, dataset.flow, "__kept")
