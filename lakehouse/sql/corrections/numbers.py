@@ -58,11 +58,17 @@ def _type_name(factor: exp.Expr) -> exp.Expr:
 
 def _product(node: exp.Expr) -> exp.Expr:
     factors = _factors(node)
-    kinds = exp.Array(expressions=[_type_name(factor) for factor in factors])
+    digits: exp.Expr = exp.Literal.number(len(factors) - 1)
+    decimal: exp.Expr = exp.false()
+    for kind in map(
+        _type_name, factors
+    ):  # conditions on types without lambdas: DuckDB settles them before the first row
+        digits = exp.Add(this=digits, expression=call("c360_digits", kind))
+        decimal = exp.Or(this=decimal, expression=call("starts_with", kind.copy(), exp.Literal.string("DECIMAL(")))
     product = _widened(factors[0])
     for factor in factors[1:]:
         product = exp.Mul(this=product, expression=exp.Paren(this=factor))
-    return call("c360_product", product, kinds)
+    return call("c360_product", product, digits, exp.Paren(this=decimal))
 
 
 def around(name: str, kind: type[exp.Expr]) -> dict[type[exp.Expr], Rewrite]:
@@ -150,8 +156,8 @@ CORRECTIONS = (
                 " THEN CAST(regexp_extract(kind, '[0-9]+') AS INTEGER) ELSE 1000 END",
             ),
             guard(
-                "c360_product(x, kinds)",
-                "list_sum(list_transform(kinds, LAMBDA kind : c360_digits(kind))) + len(kinds) - 1 > 38 OR NOT list_bool_or(list_transform(kinds, LAMBDA kind : starts_with(kind, 'DECIMAL(')))",
+                "c360_product(x, digits, is_decimal)",
+                "digits > 38 OR NOT is_decimal",
                 "a product of DECIMALs has at most 38 digits, those of the factors and one more for each factor after the first: "
                 "cast the factors to smaller types; cast a product of integers to BIGINT",
             ),
@@ -177,9 +183,15 @@ CORRECTIONS = (
                 "a sum of DOUBLEs depends on the order of rows: cast to DECIMAL first",
             ),
             macro(
+                "c360_far(kind)",
+                "CASE WHEN kind = 'HUGEINT' THEN 9e18 WHEN starts_with(kind, 'DECIMAL(38,')"
+                " THEN CAST('9e' || (37 - CAST(regexp_extract(kind, ',([0-9]+)', 1) AS INTEGER)) AS DOUBLE) ELSE CAST('inf' AS DOUBLE) END",
+            ),
+            macro(  # the text is looked at only near the limit
                 "c360_passed(x)",
-                "typeof(x) = 'HUGEINT' AND x IS NOT NULL AND TRY_CAST(CAST(x AS VARCHAR) AS BIGINT) IS NULL OR starts_with(typeof(x), 'DECIMAL(38,')"
-                " AND length(ltrim(replace(CAST(x AS VARCHAR), '.', ''), '-0')) > 38",
+                "CASE WHEN x IS NULL OR abs(CAST(x AS DOUBLE)) < c360_far(typeof(x)) THEN false"
+                " WHEN typeof(x) = 'HUGEINT' THEN TRY_CAST(CAST(x AS VARCHAR) AS BIGINT) IS NULL"
+                " ELSE starts_with(typeof(x), 'DECIMAL(38,') AND length(ltrim(replace(CAST(x AS VARCHAR), '.', ''), '-0')) > 38 END",
             ),
             macro(
                 "c360_sum(x)",
