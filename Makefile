@@ -49,7 +49,7 @@ run: setup ## Serve sample data on http://127.0.0.1:8000
 
 .PHONY: test
 test: .venv/.dev ## Run the tests; those whose part of the machine is missing (Java, PostgreSQL, ...) are skipped
-	$(PYTEST)
+	$(PYTEST) -n auto --dist loadgroup
 
 .PHONY: test-long
 test-long: .venv/.dev ## Run the long tests: crashes at random points, scale
