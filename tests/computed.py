@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from lakehouse.catalog import statement_of
 from lakehouse.embedded.engine import EmbeddedEngine
-from lakehouse.embedded.session import EmbeddedSession
+from lakehouse.engine import Session
 from lakehouse.properties import arrow_schema
 from pipelines.catalog import load_catalog
 
@@ -22,18 +22,23 @@ Rows = Sequence[Mapping[str, Any]]
 class Computed:
     """Runs queries, all at one ``as_of``."""
 
-    def __init__(self, session: EmbeddedSession) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
 
     def __call__(self, dataset: str, **inputs: Rows) -> list[dict[str, Any]]:
         """The rows of a dataset's query. Inputs are named as in ``silver__orders=[...]``; others are empty, absent columns NULL."""
+        read = {name.replace(".", "__") for name in statement_of(load_catalog().get(dataset)).inputs}
+        assert inputs.keys() <= read, f"{dataset} does not read {', '.join(inputs.keys() - read)}"
+        return self.given(dataset, inputs)
+
+    def given(self, dataset: str, inputs: Mapping[str, Rows]) -> list[dict[str, Any]]:
+        """The rows of a dataset's query, which may read some of these inputs."""
         catalog = load_catalog()
         statement = statement_of(catalog.get(dataset))
         views = {name: name.replace(".", "__") for name in statement.inputs}
         for name, view in views.items():
-            rows = [dict(row) for row in inputs.pop(view, ())]
+            rows = [dict(row) for row in inputs.get(view, ())]
             self._session.load(view, pa.Table.from_pylist(rows, schema=arrow_schema(catalog.get(name))))
-        assert not inputs, f"{dataset} does not read {', '.join(inputs)}"
         return self._session.fetch(statement.bound(views)).to_pylist()
 
 

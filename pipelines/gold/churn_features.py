@@ -1,4 +1,4 @@
-from lakehouse.dataset import ByKey, Column, Dataset, Subject
+from lakehouse.dataset import Action, ByKey, Column, Dataset, Expectation, Subject
 
 dataset = Dataset(
     name="gold.churn_features",
@@ -37,5 +37,6 @@ dataset = Dataset(
     keys=("customer_id", "as_of"),
     flow=ByKey(keys=("customer_id",)),
     subject=Subject("customer_id"),
+    expectations=(Expectation("only_before_as_of", "recency_days BETWEEN 0 AND tenure_days", Action.FAIL),),
     cluster_by=("as_of",),
 )

@@ -1,4 +1,4 @@
-from lakehouse.dataset import Column, Dataset, Full, Subject
+from lakehouse.dataset import Action, Column, Dataset, Expectation, Full, Subject
 
 dataset = Dataset(
     name="gold.customer_segments",
@@ -20,4 +20,5 @@ dataset = Dataset(
     keys=("customer_id",),
     flow=Full(),
     subject=Subject("customer_id"),
+    expectations=(Expectation("scored_if_bought", "(segment = 'no_purchase') = (recency_score IS NULL)", Action.FAIL),),
 )

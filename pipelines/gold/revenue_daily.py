@@ -1,4 +1,4 @@
-from lakehouse.dataset import ByKey, Column, Dataset, NoSubject, Reached
+from lakehouse.dataset import ByKey, Column, Dataset, Expectation, NoSubject, Reached
 
 _DAYS_OF_STATE = """
 SELECT to_date(sale.order_ts) AS day
@@ -39,5 +39,6 @@ dataset = Dataset(
         inputs={"silver.orders": ("to_date(order_ts)",), "silver.customers_history": Reached(_DAYS_OF_STATE)},
     ),
     subject=NoSubject("Sums over the customers of a day; no row names one."),
+    expectations=(Expectation("net_within_gross", "net_amount <= gross_amount"),),
     cluster_by=("day",),
 )

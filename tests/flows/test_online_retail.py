@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
+from pipelines.catalog import load_catalog
 from tests.lake_state import versions
 from tests.online_retail import OnlineRetail
 from tests.rfm import Sale, segments
@@ -105,6 +106,14 @@ class TestFigures:
             home, "SELECT sum(order_lines_count), sum(reported_gross_amount) FROM gold.revenue_daily"
         )
         assert (lines, round(Decimal(gross), 2)) == (397_884, Decimal("8911407.90"))
+
+    def test_every_dataset_with_expectations_has_its_metrics(self, record: Any) -> None:
+        computed = {name for name, flow in record["datasets"].items() if flow["rows_out"]}
+        declared = {dataset.name: {rule.name for rule in dataset.expectations} for dataset in load_catalog()}
+        for name in computed:
+            assert record["datasets"][name]["expectations"].keys() == declared[name], name
+        gold = ("customer_segments", "revenue_daily", "churn_features")
+        assert all(set(record["datasets"][f"gold.{name}"]["expectations"].values()) == {0} for name in gold)
 
     def test_everyone_who_bought_has_features(self, home: Path) -> None:
         features = one_row(
