@@ -246,7 +246,7 @@ class TestChanges:
             add_member(session, "team", issued.principal_id)
         callers.refresh()
         token = callers.exchange(issued.id, issued.secret, None).token
-        analyst = {Scope.PROFILES_READ, Scope.RUNS_READ}
+        analyst = {Scope.PROFILES_READ, Scope.PIPELINES_READ, Scope.RUNS_READ}
         steps: list[tuple[Callable[..., object], tuple[object, ...], set[Scope]]] = [
             (nest, ("compliance", "team"), analyst | {Scope.RUNS_WRITE, Scope.PROFILES_READ_PII, Scope.AUDIT_READ}),
             (unnest, ("compliance", "team"), analyst | {Scope.RUNS_WRITE}),
