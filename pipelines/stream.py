@@ -111,12 +111,12 @@ def _folders(name: str, catalog: Catalog) -> dict[str, str]:
 def _sum(before: FlowResult | None, flow: FlowResult) -> FlowResult:
     if before is None:
         return flow
-    total = replace(flow, version_before=before.version_before, expectations=dict(before.expectations))
-    total.count_failures(flow.expectations)
-    for counter in (
+    counters = (
         "batches", "rows_in", "rows_out", "rows_written", "rows_deleted", "dropped", "quarantined", "files", "unreadable_files", "seconds",
-    ):  # fmt: skip
-        setattr(total, counter, getattr(before, counter) + getattr(flow, counter))
+    )  # fmt: skip
+    sums = {counter: getattr(before, counter) + getattr(flow, counter) for counter in counters}
+    total = replace(flow, version_before=before.version_before, expectations=dict(before.expectations), **sums)
+    total.count_failures(flow.expectations)
     return total
 
 
