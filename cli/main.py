@@ -33,12 +33,21 @@ from cli.output import Steps, as_document, err, out, print_json, print_rows, pri
 from cli.recording import record_command
 from cli.up import up as bring_up
 from kit.clock import today
+from kit.errors import Invalid
 from kit.logging import configure
+from lakehouse.engine import MIN_RETENTION_HOURS
 from lakehouse.query import run_query
 from pipelines.sample import land_sample
 from pipelines.stream import INTERVAL_SECONDS
 
 _USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]  # Typer exports the special cases only
+
+
+class NotConfirmed(Invalid):
+    """A removal that nobody confirmed."""
+
+    code = "cli.not_confirmed"
+
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Customer 360 on a lakehouse."
@@ -170,6 +179,39 @@ def resync_command(
 
 
 @app.command()
+def maintain(
+    vacuum: Annotated[
+        bool, typer.Option("--vacuum", help="Also remove old files: their versions cannot be read any more.")
+    ] = False,
+    retention_hours: Annotated[
+        int, typer.Option(help="Keep what versions of so many hours need; at least 168.")
+    ] = MIN_RETENTION_HOURS,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before removing files.")] = False,
+    engine: EngineName = "embedded",
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Bring small files together, in the declared order, and write checkpoints; remove old files where asked."""
+    with reporting(json=json):
+        if vacuum and not yes:
+            _ask(f"Versions older than {retention_hours} hours cannot be read afterwards. Remove their files?")
+        with Steps(quiet=json) as steps:
+            hours = retention_hours if vacuum else None
+            record = runs.maintain_now(at(home), vacuum_hours=hours, engine=engine, progress=steps)
+        if json:
+            print_json(record)
+        else:
+            changed = [
+                name for name, item in record["tables"].items() if item["version_before"] != item["version_after"]
+            ]
+            removed = sum(item["removed_files"] or 0 for item in record["tables"].values())
+            out.print(
+                f"{len(record['tables'])} tables maintained; rewritten: {', '.join(changed) or 'none'}; files removed: {removed}.",
+                highlight=False,
+            )
+
+
+@app.command()
 def sql(
     query: Annotated[str, typer.Argument(help="One Spark SQL query; tables are named <layer>.<noun>.")],
     limit: Annotated[int, typer.Option(min=0, help="At most so many rows; 0 for all.")] = 0,
@@ -251,6 +293,12 @@ def check(home: Home = None, json: Json = False) -> None:
                 )
         if not healthy:
             raise typer.Exit(1)
+
+
+def _ask(question: str) -> None:
+    """Raises NotConfirmed unless somebody at a terminal says yes."""
+    if not sys.stdin.isatty() or not typer.confirm(question):
+        raise NotConfirmed("nothing was removed; say --yes to remove old files without being asked")
 
 
 def _date(value: datetime | None) -> date | None:

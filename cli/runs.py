@@ -24,6 +24,7 @@ from lakehouse.online.store import OnlineStore
 from pipelines.compose import writer_name
 from pipelines.flows.change_feed import run_change_feed
 from pipelines.flows.context import Progress
+from pipelines.maintain import MaintenanceResult, maintain
 from pipelines.runner import PipelineResult, check_pipeline, run_pipeline
 from pipelines.stream import Totals, run_stream
 from workers import claims, events, queue
@@ -126,10 +127,22 @@ def resync_now(installation: Installation, dataset: str, *, engine: str, progres
     return _carry_out(installation, run, work)
 
 
+def maintain_now(
+    installation: Installation, *, vacuum_hours: int | None, engine: str, progress: Progress
+) -> dict[str, Any]:
+    """Maintain every table, as a run of its own; returns its record."""
+    run = _begin(installation, "maintain", today(), full_refresh=False, engine=engine)
+
+    def work(opened: Engine, store: OnlineStore) -> MaintenanceResult:
+        return maintain(installation.context(opened, run, progress, 0), store, vacuum_hours=vacuum_hours)
+
+    return _carry_out(installation, run, work)
+
+
 def _carry_out(
     installation: Installation,
     run: Run,
-    work: Callable[[Engine, OnlineStore], PipelineResult | Totals],
+    work: Callable[[Engine, OnlineStore], PipelineResult | Totals | MaintenanceResult],
     on_cancel: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     boundary("run.claimed")

@@ -24,6 +24,9 @@ CHANGE = "_change"
 FENCE_APP_ID = "c360.fence"
 """Application id of the fence: constant, its transaction version is the fencing token of the writer."""
 
+MIN_RETENTION_HOURS = 168
+"""Delta's own default, on both engines: a week."""
+
 
 class StaleFence(Conflict):
     """The writer's lease has gone to another; nothing was written. The run must stop."""
@@ -65,6 +68,12 @@ class LossyCast(Invalid):
     """A query's value does not fit the declared type without loss; the message names the column, never the value."""
 
     code = "lakehouse.lossy_cast"
+
+
+class RetentionTooShort(Invalid):
+    """A vacuum that would remove what others may still read; the message says the limit."""
+
+    code = "lakehouse.retention_too_short"
 
 
 class DuplicateKey(Fault):
@@ -185,5 +194,21 @@ class Engine(Protocol):
     def claim(self, table: str, fence: Fence) -> None:
         """After taking over a lease: a commit that makes every transaction still open on the table fail."""
 
-    def maintain(self, table: str, fence: Fence) -> None:
-        """Compact small files and write a checkpoint. Removes nothing."""
+    def maintain(self, target: Dataset, fence: Fence) -> None:
+        """Bring small files together, ordered by the declared clustering, and write a checkpoint. A table without small files
+        gets no commit; no row changes and nothing is removed."""
+
+    def vacuum(self, table: str, fence: Fence, retention_hours: int) -> int:
+        """Remove the files, change data among them, that no version of the last ``retention_hours`` needs; returns how many.
+
+        Older versions and their changes are gone for everybody: the caller knows that no reader waits for them. Raises
+        RetentionTooShort.
+        """
+
+
+def check_retention(hours: int) -> None:
+    """Raises RetentionTooShort: a vacuum below the limit could take files from queries and writers that are under way."""
+    if hours < MIN_RETENTION_HOURS:
+        raise RetentionTooShort(
+            f"files are kept for at least {MIN_RETENTION_HOURS} hours, which {hours} is less than: running queries need them"
+        )

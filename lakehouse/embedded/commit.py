@@ -78,17 +78,17 @@ def create_table(path: Path, target: Dataset, fence: Fence) -> DeltaTable:
             name=target.name,
             description=target.comment,
             configuration=table_properties(target),
-            commit_properties=_fenced(fence),
+            commit_properties=fenced(fence),
         )
     gained = _gained_columns(target, table.schema(), declared)
     if gained:
-        _guard(table, fence)
-        table.alter.add_columns(gained, commit_properties=_fenced(fence))
+        guard(table, fence)
+        table.alter.add_columns(gained, commit_properties=fenced(fence))
         table = DeltaTable(path)
     wanted = table_properties(target)
     if any(table.metadata().configuration.get(key) != value for key, value in wanted.items()):
-        _guard(table, fence)
-        table.alter.set_table_properties(wanted, commit_properties=_fenced(fence))
+        guard(table, fence)
+        table.alter.set_table_properties(wanted, commit_properties=fenced(fence))
         table = DeltaTable(path)
     return table
 
@@ -99,27 +99,10 @@ def claim_table(path: Path, fence: Fence) -> None:
         fence.check()
         try:
             table.alter.set_table_properties(
-                {FENCE_PROPERTY: str(fence.token)}, raise_if_not_exists=False, commit_properties=_fenced(fence)
+                {FENCE_PROPERTY: str(fence.token)}, raise_if_not_exists=False, commit_properties=fenced(fence)
             )
         except CommitFailedError:
             continue  # another commit came first: look again
-
-
-def maintain_table(path: Path, fence: Fence) -> None:
-    """Fewer, larger files and a checkpoint. Raises CommitConflict.
-
-    delta-rs writes no transaction ids with this commit, which changes no row; a claim in between makes it fail all the same.
-    """
-    table = load_table(path)
-    if table is None:
-        return
-    _guard(table, fence)
-    try:
-        table.optimize.compact()
-    except CommitFailedError as conflict:
-        fence.check()
-        raise CommitConflict(f"{path.name}: another writer committed first; maintain the table again") from conflict
-    table.create_checkpoint()
 
 
 def append(path: Path, target: Dataset, rows: pa.RecordBatchReader, commit: Commit) -> Committed:
@@ -196,7 +179,7 @@ def writer_properties(target: Dataset) -> WriterProperties:
 
 def _commit(path: Path, target: Dataset, commit: Commit, write: Callable[[DeltaTable], None]) -> Committed:
     table = create_table(path, target, commit.fence)
-    _guard(table, commit.fence)
+    guard(table, commit.fence)
     if (table.transaction_version(commit.flow) or 0) >= commit.batch:
         return Committed(table.version(), written=False)
     boundary("commit.fence_checked")
@@ -214,13 +197,15 @@ def _commit(path: Path, target: Dataset, commit: Commit, write: Callable[[DeltaT
     return Committed(table.version(), written=True)
 
 
-def _guard(table: DeltaTable, fence: Fence) -> None:
+def guard(table: DeltaTable, fence: Fence) -> None:
+    """Raise StaleFence unless the lease holds and the snapshot knows no newer one."""
     fence.check()
     if (reached := fence_of(table)) > fence.token:
         raise StaleFence(f"a writer with a newer lease ({reached}) has the table; this one holds {fence.token}")
 
 
-def _fenced(fence: Fence) -> CommitProperties:
+def fenced(fence: Fence) -> CommitProperties:
+    """What every commit carries beside its rows: the writer's token, and no retry of the library's own."""
     return CommitProperties(max_commit_retries=0, app_transactions=[Transaction(FENCE_APP_ID, fence.token)])
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lakehouse.dataset import Dataset
 from lakehouse.embedded import commit as delta
+from lakehouse.embedded import maintenance
 from lakehouse.embedded.session import EmbeddedSession
 from lakehouse.engine import Fence
 from lakehouse.paths import table_path
@@ -60,5 +61,8 @@ class EmbeddedEngine:
     def claim(self, table: str, fence: Fence) -> None:
         delta.claim_table(table_path(self._lake, table), fence)
 
-    def maintain(self, table: str, fence: Fence) -> None:
-        delta.maintain_table(table_path(self._lake, table), fence)
+    def maintain(self, target: Dataset, fence: Fence) -> None:
+        maintenance.maintain_table(table_path(self._lake, target.name), target, fence)
+
+    def vacuum(self, table: str, fence: Fence, retention_hours: int) -> int:
+        return maintenance.vacuum_table(table_path(self._lake, table), fence, retention_hours)

@@ -23,6 +23,9 @@ from lakehouse.spark.transaction import Transaction
 
 Write = Callable[[Transaction], list[Any]]
 
+FILE_BYTES = 128 << 20
+"""Files below half of it are small (the same on the embedded engine)."""
+
 
 def create_table(spark: SparkSession, path: Path, target: Dataset, fence: Fence) -> int:
     """The table as declared: created, or given the columns and properties its declaration has gained; returns the version.

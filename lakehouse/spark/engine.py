@@ -10,14 +10,18 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from lakehouse.dataset import Dataset
-from lakehouse.engine import Fence
+from lakehouse.engine import Fence, check_retention
 from lakehouse.paths import table_path
 from lakehouse.scratch import own_scratch, remove_leftovers
 from lakehouse.spark import commit as delta
 from lakehouse.spark.edge import SPARK_FAILURES, quoted, raised_by
+from lakehouse.spark.footers import silent_footers
 from lakehouse.spark.launch import silence_values
 from lakehouse.spark.session import SparkSessionOfWork
 from lakehouse.spark.transaction import Transaction, delta_log
+
+_LISTING_TASKS = "spark.sql.sources.parallelPartitionDiscovery.parallelism"
+"""In how many tasks a vacuum lists a table's folders: 10,000 unless said otherwise."""
 
 
 class SparkEngine:
@@ -58,18 +62,43 @@ class SparkEngine:
         if (path := self._existing(table)) is not None:
             delta.claim_table(self._spark, path, fence)
 
-    def maintain(self, table: str, fence: Fence) -> None:
-        path = self._existing(table)
+    def maintain(self, target: Dataset, fence: Fence) -> None:
+        path = self._existing(target.name)
         if path is None:
             return
-        delta.guard(Transaction(self._spark, path), fence)
+        transaction = Transaction(self._spark, path)
+        delta.guard(transaction, fence)
+        order = f" ZORDER BY ({', '.join(map(quoted, target.cluster_by))})" if target.cluster_by else ""
+        is_small = sum(file.size() < delta.FILE_BYTES // 2 for file in transaction.files()) > 1
         try:
-            self._spark.sql(f"OPTIMIZE delta.{quoted(str(path.absolute()))}")
+            if is_small:
+                with silent_footers(self._spark, target):
+                    self._spark.sql(f"OPTIMIZE delta.{quoted(str(path.absolute()))}{order}")
             delta_log(self._spark, path).checkpoint()
         except SPARK_FAILURES as failure:
             raise raised_by(failure) from None
+
+    def vacuum(self, table: str, fence: Fence, retention_hours: int) -> int:
+        check_retention(retention_hours)
+        path = self._existing(table)
+        if path is None:
+            return 0
+        delta.guard(Transaction(self._spark, path), fence)
+        before = _data_files(path)
+        self._spark.conf.set(_LISTING_TASKS, self._spark.sparkContext.defaultParallelism)
+        try:
+            self._spark.sql(f"VACUUM delta.{quoted(str(path.absolute()))} RETAIN {int(retention_hours)} HOURS")
+        except SPARK_FAILURES as failure:
+            raise raised_by(failure) from None
+        finally:
+            self._spark.conf.unset(_LISTING_TASKS)
+        return before - _data_files(path)
 
     def _existing(self, table: str) -> Path | None:
         """The table's folder; None where there is no Delta log, so that asking creates nothing."""
         path = table_path(self._lake, table)
         return path if any((path / "_delta_log").glob("*.json")) else None
+
+
+def _data_files(path: Path) -> int:
+    return sum(1 for file in path.rglob("*.parquet") if "_delta_log" not in file.parts)

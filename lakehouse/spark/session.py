@@ -20,6 +20,7 @@ from lakehouse.paths import table_path
 from lakehouse.properties import arrow_schema
 from lakehouse.spark import commit as delta
 from lakehouse.spark.edge import SPARK_FAILURES, declared_rows, declared_spelling, quoted, raised_by
+from lakehouse.spark.footers import silent_footers
 from lakehouse.sql.language import parse, parse_expression
 
 _SETTINGS = {
@@ -135,23 +136,8 @@ class SparkSessionOfWork:
             rows.unpersist()
 
     def _commit(self, target: Dataset, rows: DataFrame, commit: Commit, write: Write) -> Committed:
-        with _failures(), self._silent_footers(target):
+        with _failures(), silent_footers(self._spark, target):
             return write(self._spark, table_path(self._lake, target.name), target, rows, commit)
-
-    @contextmanager
-    def _silent_footers(self, target: Dataset) -> Iterator[None]:
-        """Keep minima and maxima of personal columns out of the footers of Parquet files too."""
-        leaves = [
-            leaf for column in target.columns if column.is_pii for leaf in _leaves(column.name, column.data_type.arrow)
-        ]
-        keys = [f"parquet.column.statistics.enabled#{leaf}" for leaf in leaves]
-        for key in keys:
-            self._spark.conf.set(key, "false")
-        try:
-            yield
-        finally:
-            for key in keys:
-                self._spark.conf.unset(key)
 
     def _query(self, sql: str) -> DataFrame:
         """A query of the language; what the language refuses is refused here too, or one engine would run what the other does not."""
@@ -215,12 +201,3 @@ def _compute(target: Dataset, rows: DataFrame) -> None:
     counted = rows.groupBy(*target.keys).count().where("count > 1").count() if target.keys else rows.count()
     if target.keys and counted:
         raise DuplicateKey(f"{target.name}: the query yields {counted} keys ({', '.join(target.keys)}) more than once")
-
-
-def _leaves(name: str, arrow: pa.DataType) -> list[str]:
-    if pa.types.is_struct(arrow):
-        members = [arrow.field(position) for position in range(arrow.num_fields)]
-        return [leaf for member in members for leaf in _leaves(f"{name}.{member.name}", member.type)]
-    if pa.types.is_list(arrow):
-        return _leaves(f"{name}.list.element", arrow.value_type)
-    return [name]

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakehouse.dataset import ByKey, Column, Dataset, NoSubject
-from lakehouse.engine import DuplicateKey, Engine, LossyCast, NullKey, SchemaDrift
+from lakehouse.engine import DuplicateKey, Engine, LossyCast, NullKey, RetentionTooShort, SchemaDrift
 from tests.fixtures.engines import AS_OF, CUSTOMERS, EMAIL, EVERY_TYPE, STREET, Lease, commit, customer_sql
 
 TABLE = CUSTOMERS.name
@@ -261,13 +261,49 @@ def test_maintenance_changes_no_row_and_removes_nothing(engine: Engine, lake: Pa
         for batch in range(1, 4):
             session.append(CUSTOMERS, customer_sql(f"c{batch}", batch), commit(batch))
     files = set(lake.rglob("*.parquet"))
-    engine.maintain(TABLE, Lease())
+    engine.maintain(CUSTOMERS, Lease())
+    version = engine.version(TABLE)
+    engine.maintain(CUSTOMERS, Lease())
+    assert engine.version(TABLE) == version, "nothing small, no commit"
     assert orders(engine) == {"c1": 1, "c2": 2, "c3": 3}
     assert files < set(lake.rglob("*.parquet"))
     assert list(lake.rglob("*.checkpoint*.parquet"))
     with engine.session(AS_OF) as session:
         session.bind("early", TABLE, 1)
         assert session.fetch("SELECT customer_id FROM early").to_pylist() == [{"customer_id": "c1"}]
+
+
+def test_maintenance_writes_no_personal_value_into_a_footer(engine: Engine, lake: Path) -> None:
+    with engine.session(AS_OF) as session:
+        for batch in range(1, 4):
+            session.append(CUSTOMERS, customer_sql(f"c{batch}", batch), commit(batch))
+    for target in (CUSTOMERS, replace(CUSTOMERS, cluster_by=("customer_id",))):
+        before = set(lake.rglob("*.parquet"))
+        engine.maintain(target, Lease())
+        files = [file for file in set(lake.rglob("*.parquet")) - before if "_delta_log" not in file.parts]
+        assert len(files) == 1
+        row_group = pq.read_metadata(files[0]).row_group(0)
+        columns = [row_group.column(position) for position in range(row_group.num_columns)]
+        assert {column.path_in_schema for column in columns if column.statistics and column.statistics.has_min_max} == {
+            "customer_id",
+            "orders",
+        }
+        with engine.session(AS_OF) as session:
+            for batch in range(1, 3):
+                session.append(CUSTOMERS, customer_sql(f"d{batch}", batch), commit(3 + batch))
+
+
+def test_a_vacuum_removes_what_a_week_of_versions_does_not_need(engine: Engine, lake: Path) -> None:
+    with engine.session(AS_OF) as session:
+        session.append(CUSTOMERS, customer_sql("c1", 1), commit(1))
+        session.merge(CUSTOMERS, changes(("c1", 2, "upsert")), commit(2))
+        session.replace(CUSTOMERS, customer_sql("c2", 5), commit(3))
+    old = [file for file in lake.rglob("*.parquet") if "_delta_log" not in file.parts]
+    with pytest.raises(RetentionTooShort, match="168"):
+        engine.vacuum(TABLE, Lease(), 1)
+    assert engine.vacuum(TABLE, Lease(), 168) == 0, "all of it is younger"
+    assert all(file.exists() for file in old)
+    assert orders(engine) == {"c2": 5}
 
 
 def test_an_append_of_a_stream_is_committed_once_too(engine: Engine) -> None:

@@ -56,7 +56,7 @@ def test_a_table_is_continued_by_the_other_engine_and_back(engines: tuple[Engine
     with second.session(AS_OF) as session:
         assert not session.merge(CUSTOMERS, changes, commit(2)).written
         upto = session.merge(CUSTOMERS, changes, commit(3)).version
-    second.maintain(TABLE, Lease())
+    second.maintain(CUSTOMERS, Lease())
     for engine in engines:
         assert orders(engine) == {"c2": 22, "c3": 3}
         with engine.session(AS_OF) as session:
@@ -67,7 +67,7 @@ def test_a_table_is_continued_by_the_other_engine_and_back(engines: tuple[Engine
         assert not session.append(CUSTOMERS, customer_sql("c4", 4), commit(3)).written
         session.merge(CUSTOMERS, f"SELECT *, 'delete' AS _change FROM ({customer_sql('c3', 0)})", commit(4))
         session.append(CUSTOMERS, customer_sql("c4", 4), commit(5))
-    first.maintain(TABLE, Lease())
+    first.maintain(CUSTOMERS, Lease())
     assert orders(second) == {"c2": 22, "c4": 4}
 
 

@@ -84,7 +84,7 @@ def test_a_claim_shuts_out_older_tokens_and_is_repeatable(engine: Engine) -> Non
         engine.claim(TABLE, Lease(2))
         assert engine.version(TABLE) == version
         with pytest.raises(StaleFence):
-            engine.maintain(TABLE, Lease(2))
+            engine.maintain(CUSTOMERS, Lease(2))
         with pytest.raises(StaleFence):
             session.append(CUSTOMERS, customer_sql("zombie", 1), commit(2, fence=Lease(2)))
         assert session.append(CUSTOMERS, customer_sql("c2", 2), commit(2, fence=Lease(3))).written

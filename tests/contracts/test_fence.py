@@ -240,9 +240,9 @@ def test_maintenance_does_not_come_through_a_claim(database: Database, lake: Pat
     newest = int(time.time() * 1000) + 10**6
     claimed = Lease(newest - 1, before_check=lambda _: context.engine.claim(fence_writer.TABLE, Lease(newest)))
     with pytest.raises(CommitConflict):
-        context.engine.maintain(fence_writer.TABLE, claimed)
+        context.engine.maintain(CUSTOMERS, claimed)
     assert not any("remove" in action for _, action in actions(table_path(lake)))
-    context.engine.maintain(fence_writer.TABLE, Lease(newest))
+    context.engine.maintain(CUSTOMERS, Lease(newest))
     assert any("remove" in action for _, action in actions(table_path(lake)))
     assert_rows_once(table_path(lake), "append", 3)
 
