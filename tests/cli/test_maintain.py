@@ -8,6 +8,7 @@ from tests.fixtures.command import Command
 from tests.lake_state import contents, tables
 
 AS_OF = "2026-06-01"
+METRICS = "quality.expectations"
 
 
 def files(lake: Path) -> int:
@@ -37,5 +38,9 @@ def test_maintenance_changes_no_row_and_removes_only_what_nobody_needs(tmp_path:
     assert "c360 pipeline run daily" in behind["message"]
 
     assert c360(tmp_path, "pipeline", "run", "daily", "--as-of", AS_OF, "--json").document["commits"] == 0
+    caught_up = contents(lake)
+    assert {**caught_up, METRICS: None} == {**before, METRICS: None}, (
+        "whole tables are measured anew; no row is another"
+    )
     assert c360(tmp_path, "maintain", "--vacuum", "--yes", "--json").document["state"] == "succeeded"
-    assert contents(lake) == before
+    assert contents(lake) == caught_up
