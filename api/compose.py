@@ -29,6 +29,7 @@ from api.routers.oauth import oauth_router
 from api.routers.pipelines import pipelines_router
 from api.routers.principals import principals_router
 from api.routers.runs import runs_router
+from api.routers.schedules import schedules_router
 from api.run_feed import RunFeed
 from governance.audit import AuditTrail
 from governance.callers import Callers
@@ -71,6 +72,7 @@ def build(settings: Settings, *, store: OnlineStore | None = None, checks: Seque
         routers=[
             pipelines_router(load_catalog(), creations),
             runs_router(database, cursors, creations, feed),
+            schedules_router(database, cursors),
             customers_router(store, profiles, view, trail),
             principals_router(database, cursors, creations),
             keys_router(database, cursors, creations),

@@ -58,6 +58,7 @@ def build_document(app: FastAPI, dataset: Dataset) -> dict[str, Any]:
             {"name": "tokens", "description": "Access tokens (OAuth 2)."},
             {"name": "pipelines", "description": "What can be run."},
             {"name": "runs", "description": "What was asked for, how far it is, what came of it."},
+            {"name": "schedules", "description": "What begins runs by the clock, or keeps one alive."},
             {"name": "audit", "description": "Who did what."},
             {"name": "health", "description": "For load balancers and orchestrators."},
         ],

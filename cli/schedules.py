@@ -1,4 +1,4 @@
-"""``c360 schedule``: list, create, pause, resume and delete what begins runs by the clock."""
+"""``c360 schedule``: list, show, create, replace, pause, resume and delete what begins runs by the clock."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from cli.options import EngineName, Home, Json
 from cli.output import out, print_json, reporting
 from pipelines.runner import check_pipeline
 from workers import schedules
-from workers.models import Schedule
-from workers.schedules import Kind
+from workers.schedules import Kind, Plan, Schedule
 
 app = typer.Typer(no_args_is_help=True, help="Begin runs by the clock, or keep one alive.")
 
 Name = Annotated[str, typer.Argument(help="The schedule.")]
+_NEXT_TICKS = 5
 
 
 @app.command("list")
@@ -33,6 +33,21 @@ def list_command(home: Home = None, json: Json = False) -> None:
             _print_table(found)
 
 
+@app.command("show")
+def show_command(name: Name, home: Home = None, json: Json = False) -> None:
+    """One schedule, with its next ticks."""
+    with reporting(json=json):
+        with at(home).database.reading() as session:
+            schedule = schedules.get_schedule(session, name)
+        document = _document(schedule) | {"next_ticks": schedules.due_at(schedule, _NEXT_TICKS)}
+        if json:
+            print_json(document)
+            return
+        for field, value in document.items():
+            shown = ", ".join(map(_shown, value)) if field == "next_ticks" else value
+            out.print(f"{field}: {escape(str(shown))}", highlight=False, soft_wrap=True)
+
+
 @app.command("create")
 def create_command(
     name: Name,
@@ -44,25 +59,24 @@ def create_command(
     continuous: Annotated[bool, typer.Option("--continuous", help="Keep one long-lived run alive instead.")] = False,
     engine: EngineName = "embedded",
     full_refresh: Annotated[bool, typer.Option("--full-refresh", help="Recompute silver and gold every time.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Change the one of this name, where there is one.")
+    ] = False,
     home: Home = None,
     json: Json = False,
 ) -> None:
     """Create a schedule; its first run is at the next tick."""
     with reporting(json=json):
         check_pipeline(pipeline)
+        kind = Kind.CONTINUOUS if continuous else Kind.CRON
+        plan = Plan(pipeline, kind, cron, time_zone, engine, full_refresh)
+        is_new = True
         with at(home).database.transaction() as session:
-            schedule = schedules.create_schedule(
-                session,
-                name=name,
-                pipeline=pipeline,
-                created_by="cli",
-                kind=Kind.CONTINUOUS if continuous else Kind.CRON,
-                cron=cron,
-                time_zone=time_zone,
-                engine=engine,
-                full_refresh=full_refresh,
-            )
-        _tell(schedule, "created", json=json)
+            if replace:
+                schedule, is_new = schedules.put_schedule(session, name, plan, created_by="cli")
+            else:
+                schedule = schedules.create_schedule(session, name, plan, created_by="cli")
+        _tell(schedule, "created" if is_new else "changed", json=json)
 
 
 @app.command("pause")

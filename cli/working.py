@@ -21,7 +21,7 @@ from kit.leash import Leash, stay_on_leash
 from kit.logging import configure
 from kit.settings import Settings
 from pipelines.compose import writer_name
-from workers import queue, schedules
+from workers import firing, queue
 from workers.heart import Heart
 from workers.loop import Duty, Worker
 from workers.runners.base import Runner
@@ -55,7 +55,7 @@ def build_worker(
         poll_seconds=settings.worker_poll_seconds,
         grace_seconds=settings.worker_grace_seconds if grace_seconds is None else grace_seconds,
         duties=(
-            Duty("beginning scheduled runs", 1.0, schedules.enqueue_due),
+            Duty("beginning scheduled runs", 1.0, firing.enqueue_due),
             Duty("forgetting old runs", 3600.0, _forgetting(settings.run_retention_days)),
         ),
     )

@@ -1,42 +1,41 @@
 """Schedules: runs that nobody has to ask for, by the clock (cron) or kept alive (continuous).
 
-A tick is an instant at which a cron schedule is due. Its run is enqueued in the very transaction that advances the schedule, under
-the schedule's lock, and a tick has one run for ever: several workers may see to one queue, and all may be killed at any point. Of
-the ticks that nobody was there for, the newest is made up for; those missed while a schedule was paused are not.
-
-Expressions have five fields (or six, seconds first) and are read in the schedule's time zone as Debian's cron does: a fixed time
-that the clock skips in spring comes right after the gap, one that the clock repeats in autumn comes once.
+As those see them who make and change them; workers.firing begins the runs, workers.ticks reads the expressions. Services flush,
+edges commit. What ticks while a schedule is paused is not made up for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any
 
-from cronsim import CronSim, CronSimError
-from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from kit.clock import today
-from kit.db import Database, database_time
-from kit.errors import Conflict, Invalid, NotFound
-from kit.faults import boundary
+from kit.db import database_time
+from kit.errors import Conflict, NotFound
 from kit.ids import new_id
 from workers import queue
 from workers.models import Run, Schedule
 from workers.states import RunState
+from workers.ticks import InvalidSchedule, check_cron, following_ticks, next_tick
+
+__all__ = [
+    "CONTINUOUS", "InvalidSchedule", "Kind", "Plan", "Schedule", "ScheduleExists", "UnknownSchedule", "create_schedule", "delete_schedule",
+    "due_at", "get_schedule", "list_schedules", "pause_schedule", "put_schedule", "resume_schedule",
+]  # fmt: skip
 
 CONTINUOUS = "continuous"
 """Trigger of a run that a schedule keeps alive."""
 
-_ACTIVE = (RunState.QUEUED.value, RunState.RUNNING.value)
-_AFTER_A_FAILURE = timedelta(seconds=10)
-"""How long a continuous schedule waits before it tries again what has failed for good."""
+ACTIVE = (RunState.QUEUED.value, RunState.RUNNING.value)
 
-_SPANS = (timedelta(hours=1), timedelta(days=2), timedelta(days=62))
-"""How far back the newest tick is looked for: near first, since a second's schedule has 31 million ticks a year."""
+_CLOCK = ("cron", "time_zone")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 
 class Kind(StrEnum):
@@ -58,47 +57,59 @@ class ScheduleExists(Conflict):
     code = "schedule.exists"
 
 
-class InvalidSchedule(Invalid):
-    """The expression or the time zone cannot be read; the message says what is expected."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a schedule runs, and when: at the ticks of ``cron``, or, continuous, always (a stream of micro-batches)."""
 
-    code = "schedule.invalid"
+    pipeline: str
+    kind: Kind = Kind.CRON
+    cron: str | None = None
+    time_zone: str = "UTC"
+    engine: str = "embedded"
+    full_refresh: bool = False
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """As a schedule's row holds it."""
+        streams = {"trigger": "streaming"} if self.kind is Kind.CONTINUOUS else {}
+        return {
+            "pipeline": self.pipeline,
+            "kind": self.kind.value,
+            "cron": self.cron,
+            "time_zone": self.time_zone,
+            "engine": self.engine,
+            "full_refresh": self.full_refresh,
+            "parameters": {**streams, **self.parameters},
+        }
 
 
-def create_schedule(
-    session: Session,
-    *,
-    name: str,
-    pipeline: str,
-    created_by: str,
-    kind: Kind = Kind.CRON,
-    cron: str | None = None,
-    time_zone: str = "UTC",
-    engine: str = "embedded",
-    full_refresh: bool = False,
-    parameters: Mapping[str, str] | None = None,
-) -> Schedule:
+def create_schedule(session: Session, name: str, plan: Plan, *, created_by: str) -> Schedule:
     """A new schedule; its first tick is the first one after now. Raises ScheduleExists, InvalidSchedule."""
-    _check(kind, cron, time_zone)
-    if session.scalar(select(Schedule).where(Schedule.name == name)) is not None:
-        raise ScheduleExists(f"there is a schedule {name} already; delete it first, or choose another name")
-    instant = database_time(session)
-    schedule = Schedule(
-        id=new_id("schedule"),
-        name=name,
-        pipeline=pipeline,
-        kind=kind.value,
-        cron=cron,
-        time_zone=time_zone,
-        engine=engine,
-        full_refresh=full_refresh,
-        parameters=dict(parameters or {}),
-        created_by=created_by,
-        created_at=instant,
-        next_tick_at=_first_tick(cron, time_zone, instant),
-    )
-    session.add(schedule)
-    session.flush()
-    return schedule
+    _check(name, plan)
+    if _find(session, name) is not None:
+        raise ScheduleExists(f"there is a schedule {name} already; replace or delete it, or choose another name")
+    return _insert(session, name, plan, created_by)
+
+
+def put_schedule(session: Session, name: str, plan: Plan, *, created_by: str) -> tuple[Schedule, bool]:
+    """The schedule of this name with this plan, and whether it is new. Raises InvalidSchedule.
+
+    One that is there is changed, and stays paused if it is. Its next tick is the new expression's first one after now; a run that it
+    keeps alive is ended, and begun again by the new plan. What is the same already is left alone.
+    """
+    _check(name, plan)
+    if (schedule := _find(session, name, lock=True)) is None:
+        return _insert(session, name, plan, created_by), True
+    changed = {name for name, value in plan.columns.items() if getattr(schedule, name) != value}
+    if changed:
+        _end_what_it_keeps_alive(session, schedule)
+        for column in changed:
+            setattr(schedule, column, plan.columns[column])
+        if not changed.isdisjoint(_CLOCK):
+            schedule.next_tick_at = next_tick(plan.cron, plan.time_zone, database_time(session))
+        session.flush()
+    return schedule, False
 
 
 def get_schedule(session: Session, name: str) -> Schedule:
@@ -106,9 +117,16 @@ def get_schedule(session: Session, name: str) -> Schedule:
     return _named(session, name, lock=False)
 
 
-def list_schedules(session: Session) -> list[Schedule]:
-    """All schedules, by name."""
-    return list(session.scalars(select(Schedule).order_by(Schedule.name)))
+def list_schedules(session: Session, *, limit: int | None = None, after: str = "") -> Sequence[Schedule]:
+    """Schedules by name, those after a name."""
+    return session.scalars(select(Schedule).where(Schedule.name > after).order_by(Schedule.name).limit(limit)).all()
+
+
+def due_at(schedule: Schedule, count: int) -> list[datetime]:
+    """Its next ticks, at most so many: none while it is paused, or where it has no expression."""
+    if schedule.paused_at is not None or schedule.cron is None or schedule.next_tick_at is None:
+        return []
+    return following_ticks(schedule.cron, schedule.time_zone, schedule.next_tick_at, count)
 
 
 def pause_schedule(session: Session, name: str) -> Schedule:
@@ -125,7 +143,7 @@ def resume_schedule(session: Session, name: str) -> Schedule:
     schedule = _named(session, name)
     if schedule.paused_at is not None:
         schedule.paused_at = None
-        schedule.next_tick_at = _first_tick(schedule.cron, schedule.time_zone, database_time(session))
+        schedule.next_tick_at = next_tick(schedule.cron, schedule.time_zone, database_time(session))
     session.flush()
     return schedule
 
@@ -138,131 +156,46 @@ def delete_schedule(session: Session, name: str) -> None:
     session.flush()
 
 
-def enqueue_due(database: Database) -> list[Run]:
-    """Enqueue what is due now, and return it. Only looks where nothing is; any number of workers may call it at once."""
-    with database.reading() as session:
-        due = list(session.scalars(select(Schedule.id).where(_is_due(database_time(session)))))
-    begun = []
-    for schedule_id in due:
-        boundary("schedule.before_tick")
-        with database.transaction() as session:
-            if (run := _fire(session, schedule_id)) is not None:
-                begun.append(run)
-        boundary("schedule.ticked")
-    return begun
-
-
-def newest_tick(cron: str, time_zone: str, *, after: datetime, upto: datetime) -> datetime | None:
-    """The last tick of (after, upto]; None where there is none."""
-    for begin in (*(upto - span for span in _SPANS), after):
-        newest = None
-        for tick in _ticks(cron, time_zone, max(begin, after)):
-            if tick > upto:
-                break
-            newest = tick
-        if newest is not None or begin <= after:
-            return newest
-    return None
-
-
-def _fire(session: Session, schedule_id: str) -> Run | None:
-    """Enqueue the newest tick's run and advance, unless another worker has just done so."""
+def _insert(session: Session, name: str, plan: Plan, created_by: str) -> Schedule:
     instant = database_time(session)
-    query = select(Schedule).where(Schedule.id == schedule_id, _is_due(instant)).with_for_update(skip_locked=True)
-    if (schedule := session.scalar(query.execution_options(populate_existing=True))) is None:
-        return None
-    if schedule.kind == Kind.CONTINUOUS:
-        return _enqueue(
-            session, schedule, instant, dedup_key=f"schedule:{schedule.id}", delay=_pause(session, schedule)
-        )
-    assert schedule.cron is not None  # noqa: S101 - a cron schedule has an expression
-    assert schedule.next_tick_at is not None  # noqa: S101 - and is due
-    before = schedule.next_tick_at - timedelta(microseconds=1)
-    tick = newest_tick(schedule.cron, schedule.time_zone, after=before, upto=instant) or schedule.next_tick_at
-    schedule.last_tick_at = tick
-    schedule.next_tick_at = _first_tick(schedule.cron, schedule.time_zone, instant)
-    return _enqueue(session, schedule, tick)
-
-
-def _enqueue(
-    session: Session,
-    schedule: Schedule,
-    tick: datetime,
-    *,
-    dedup_key: str | None = None,
-    delay: timedelta = timedelta(0),
-) -> Run:
-    return queue.enqueue(
-        session,
-        pipeline=schedule.pipeline,
-        as_of=today(),
-        full_refresh=schedule.full_refresh,
-        engine=schedule.engine,
-        parameters=schedule.parameters,
-        trigger=CONTINUOUS if schedule.kind == Kind.CONTINUOUS else "schedule",
-        requested_by=f"schedule:{schedule.name}",
-        schedule_id=schedule.id,
-        tick_at=tick,
-        dedup_key=dedup_key,
-        delay=delay,
+    schedule = Schedule(
+        id=new_id("schedule"),
+        name=name,
+        **plan.columns,
+        created_by=created_by,
+        created_at=instant,
+        next_tick_at=next_tick(plan.cron, plan.time_zone, instant),
     )
-
-
-def _is_due(instant: datetime) -> ColumnElement[bool]:
-    alive = exists().where(Run.schedule_id == Schedule.id, Run.state.in_(_ACTIVE))
-    ticked = and_(Schedule.kind == Kind.CRON.value, Schedule.next_tick_at <= instant)
-    ended = and_(Schedule.kind == Kind.CONTINUOUS.value, ~alive)
-    return and_(Schedule.paused_at.is_(None), or_(ticked, ended))
-
-
-def _pause(session: Session, schedule: Schedule) -> timedelta:
-    """How long the next run of a continuous schedule is to wait."""
-    last = session.scalar(select(Run.state).where(Run.schedule_id == schedule.id).order_by(Run.id.desc()).limit(1))
-    return _AFTER_A_FAILURE if last == RunState.FAILED else timedelta(0)
+    session.add(schedule)
+    session.flush()
+    return schedule
 
 
 def _end_what_it_keeps_alive(session: Session, schedule: Schedule) -> None:
     if schedule.kind == Kind.CONTINUOUS:
         for run_id in session.scalars(
-            select(Run.id).where(Run.schedule_id == schedule.id, Run.state.in_(_ACTIVE))
+            select(Run.id).where(Run.schedule_id == schedule.id, Run.state.in_(ACTIVE))
         ).all():
             queue.cancel(session, run_id)
 
 
-def _named(session: Session, name: str, *, lock: bool = True) -> Schedule:
+def _find(session: Session, name: str, *, lock: bool = False) -> Schedule | None:
     query = select(Schedule).where(Schedule.name == name)
-    schedule = session.scalar(query.with_for_update() if lock else query)
+    return session.scalar(query.with_for_update() if lock else query)
+
+
+def _named(session: Session, name: str, *, lock: bool = True) -> Schedule:
+    schedule = _find(session, name, lock=lock)
     if schedule is None:
-        raise UnknownSchedule(f"there is no schedule {name}")
+        raise UnknownSchedule("there is no schedule of this name; `c360 schedule list` and GET /schedules show all")
     return schedule
 
 
-def _check(kind: Kind, cron: str | None, time_zone: str) -> None:
-    if (kind is Kind.CRON) != (cron is not None):
+def _check(name: str, plan: Plan) -> None:
+    if not _NAME.fullmatch(name):
+        raise InvalidSchedule(
+            "a schedule's name has up to 64 of a-z, 0-9, _, . and -, and begins with a letter or digit"
+        )
+    if (plan.kind is Kind.CRON) != (plan.cron is not None):
         raise InvalidSchedule("a cron schedule needs an expression, as in '0 6 * * *'; a continuous one has none")
-    try:
-        zone = ZoneInfo(time_zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidSchedule("there is no such time zone; write one as Europe/Berlin or UTC") from None
-    if cron is not None:
-        try:
-            next(CronSim(cron, datetime.now(zone)), None)
-        except CronSimError:
-            raise InvalidSchedule(
-                "the expression cannot be read; write minute, hour, day of month, month and day of week, as in '0 6 * * *'"
-            ) from None
-
-
-def _first_tick(cron: str | None, time_zone: str, after: datetime) -> datetime | None:
-    return None if cron is None else next(_ticks(cron, time_zone, after), None)
-
-
-def _ticks(cron: str, time_zone: str, after: datetime) -> Iterator[datetime]:
-    """All ticks after an instant, in order. The library goes by the wall clock, which may lie before it in a repeated hour."""
-    zone = ZoneInfo(time_zone)
-    last = after
-    for tick in CronSim(cron, after.astimezone(zone)):
-        instant = tick.astimezone(UTC)
-        if instant > last:
-            yield instant
-            last = instant
+    check_cron(plan.cron, plan.time_zone)

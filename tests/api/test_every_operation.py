@@ -34,6 +34,7 @@ from kit.settings import Settings
 from tests.fixtures.serving import Served
 from workers import queue
 from workers.migrate import upgrade
+from workers.schedules import Plan, create_schedule
 
 DOCUMENT: dict[str, Any] = json.loads(describe())
 OPERATIONS = {
@@ -106,6 +107,8 @@ class Things:
             self.group, self.member = (new_id("g").replace("_", "-") for _ in range(2))
             for name in (self.group, self.member):
                 create_group(session, name)
+            self.schedule = new_id("s").replace("_", "-")
+            create_schedule(session, self.schedule, Plan("daily", cron="0 6 * * *"), created_by="test")
         self.customer_id, self.name = "C1", "daily"
 
     def run(self, *, ended: bool) -> dict[str, Any]:
@@ -136,6 +139,7 @@ REQUESTS: dict[str, Callable[[Things], dict[str, Any]]] = {
     "cancel_run": lambda things: things.run(ended=False),
     "follow_run": lambda things: things.run(ended=True),
     "retry_run": lambda things: things.run(ended=True),
+    "put_schedule": lambda _: {"json": {"pipeline": "daily", "cron": "30 7 * * 1-5", "time_zone": "Europe/Berlin"}},
     "create_token": lambda things: {
         "data": {"grant_type": "client_credentials", "client_id": things.admin.id, "client_secret": things.admin.secret}
     },

@@ -66,6 +66,11 @@ class TestSchedules:
         assert "paused" in shown
         assert c360(home, "schedule", "resume", "mornings", "--json").document["paused_at"] is None
         assert "next due" in c360(home, "schedule", "resume", "mornings").stdout
+        clash = c360(home, "schedule", "create", "mornings", "--cron", "0 9 * * *", "--json")
+        assert clash.error["code"] == "schedule.exists"
+        c360(home, "schedule", "create", "mornings", "--cron", "0 9 * * *", "--replace", "--json")
+        shown = c360(home, "schedule", "show", "mornings", "--json").document
+        assert (shown["cron"], shown["time_zone"], len(shown["next_ticks"])) == ("0 9 * * *", "UTC", 5)
         assert c360(home, "schedule", "delete", "mornings", "--json").document == {"deleted": "mornings"}
         assert c360(home, "schedule", "pause", "mornings", "--json").error["code"] == "schedule.unknown"
 

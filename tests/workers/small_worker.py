@@ -14,7 +14,7 @@ from pathlib import Path
 
 from kit.db import Database
 from tests.fixtures.parts import PROJECT
-from workers import schedules
+from workers import firing
 from workers.heart import Heart
 from workers.loop import Duty, Worker
 from workers.runners.embedded import EmbeddedRunner
@@ -33,7 +33,7 @@ def build(
         concurrency=concurrency,
         poll_seconds=0.1,
         grace_seconds=grace,
-        duties=[Duty("schedules", 0.2, schedules.enqueue_due)],
+        duties=[Duty("schedules", 0.2, firing.enqueue_due)],
     )
 
 

@@ -15,18 +15,19 @@ from sqlalchemy import select, update
 
 from kit.db import Database, database_time
 from tests.fixtures.runs import Runs
-from workers import claims, queue, schedules
+from workers import claims, firing, queue, schedules
 from workers.models import Run, Schedule
-from workers.schedules import InvalidSchedule, Kind, ScheduleExists, UnknownSchedule, newest_tick
+from workers.schedules import InvalidSchedule, Kind, Plan, ScheduleExists, UnknownSchedule
 from workers.states import RunState
+from workers.ticks import following_ticks, newest_tick
 
 HOUR = timedelta(hours=1)
 
 
 def create(database: Database, name: str = "nightly", cron: str | None = "0 6 * * *", **wishes: Any) -> Schedule:
-    asked = {"pipeline": "daily", "created_by": "tester", **wishes}
+    plan = Plan(**{"pipeline": "daily", "cron": cron, **wishes})
     with database.transaction() as session:
-        return schedules.create_schedule(session, name=name, cron=cron, **asked)
+        return schedules.create_schedule(session, name, plan, created_by="tester")
 
 
 def only(database: Database, name: str = "nightly") -> None:
@@ -70,7 +71,7 @@ def test_nothing_is_due_before_the_first_tick(database: Database) -> None:
     assert schedule.next_tick_at is not None
     assert schedule.next_tick_at > schedule.created_at
     only(database)
-    assert schedules.enqueue_due(database) == []
+    assert firing.enqueue_due(database) == []
 
 
 def test_a_tick_has_one_run_whoever_looks_and_whenever(database: Database) -> None:
@@ -78,7 +79,7 @@ def test_a_tick_has_one_run_whoever_looks_and_whenever(database: Database) -> No
     only(database)
     last_due(database, timedelta(minutes=1))
     with ThreadPoolExecutor(4) as pool:
-        begun = [run for runs in pool.map(lambda _: schedules.enqueue_due(database), range(8)) for run in runs]
+        begun = [run for runs in pool.map(lambda _: firing.enqueue_due(database), range(8)) for run in runs]
     assert len({run.id for run in begun}) == 1
     (run,) = runs_of(database, schedule)
     assert (run.pipeline, run.engine, run.full_refresh, run.parameters) == ("daily", "spark", True, {"buckets": "4"})
@@ -93,7 +94,7 @@ def test_of_missed_ticks_the_newest_is_made_up_for(database: Database) -> None:
     schedule = create(database, cron="* * * * *")
     only(database)
     last_due(database, timedelta(days=40))
-    schedules.enqueue_due(database)
+    firing.enqueue_due(database)
     (run,) = runs_of(database, schedule)
     assert run.tick_at is not None
     assert timedelta(0) <= run.created_at - run.tick_at < timedelta(minutes=1)
@@ -104,10 +105,10 @@ def test_a_tick_does_not_run_again_when_its_run_is_forgotten(database: Database,
     schedule = create(database)
     only(database)
     last_due(database, timedelta(minutes=1))
-    (run,) = schedules.enqueue_due(database)
+    (run,) = firing.enqueue_due(database)
     runs.do(queue.cancel, run.id)
     assert runs.do(queue.purge, keep=timedelta(0)) == 1
-    assert schedules.enqueue_due(database) == []
+    assert firing.enqueue_due(database) == []
     assert runs_of(database, schedule) == []
 
 
@@ -117,12 +118,12 @@ def test_a_paused_schedule_begins_nothing_and_does_not_make_up_for_it(database: 
     with database.transaction() as session:
         schedules.pause_schedule(session, "nightly")
     last_due(database, HOUR)
-    assert schedules.enqueue_due(database) == []
+    assert firing.enqueue_due(database) == []
     with database.transaction() as session:
         resumed = schedules.resume_schedule(session, "nightly")
         assert resumed.next_tick_at is not None
         assert resumed.next_tick_at > database_time(session)
-    assert schedules.enqueue_due(database) == []
+    assert firing.enqueue_due(database) == []
     assert runs_of(database, schedule) == []
 
 
@@ -137,27 +138,65 @@ def test_a_name_that_is_used_again_begins_anew(database: Database) -> None:
     assert create(database).id != first.id
 
 
+class TestReplacing:
+    def replace(self, database: Database, plan: Plan) -> tuple[Schedule, bool]:
+        with database.transaction() as session:
+            return schedules.put_schedule(session, "nightly", plan, created_by="another")
+
+    def test_a_new_expression_ticks_from_now_on(self, database: Database) -> None:
+        first = create(database)
+        last_due(database, HOUR)
+        changed, is_new = self.replace(database, Plan("daily", cron="0 7 * * *"))
+        assert (changed.id, is_new, changed.created_by) == (first.id, False, "tester")
+        only(database)
+        assert firing.enqueue_due(database) == []
+
+    def test_what_else_changes_leaves_a_missed_tick_due(self, database: Database) -> None:
+        create(database)
+        last_due(database, HOUR)
+        self.replace(database, Plan("daily", cron="0 6 * * *", full_refresh=True))
+        only(database)
+        (run,) = firing.enqueue_due(database)
+        assert run.full_refresh
+
+    def test_one_that_is_not_there_is_made(self, database: Database) -> None:
+        _, is_new = self.replace(database, Plan("daily", cron="0 7 * * *"))
+        assert is_new
+
+
+def test_the_next_ticks_are_those_that_come(database: Database) -> None:
+    schedule = create(database, cron="30 2 * * *", time_zone="Europe/Berlin")
+    assert schedule.next_tick_at is not None
+    assert schedules.due_at(schedule, 3) == following_ticks("30 2 * * *", "Europe/Berlin", schedule.next_tick_at, 3)
+    first = datetime(2026, 10, 24, 0, 30, tzinfo=UTC)
+    assert local("Europe/Berlin", *following_ticks("30 2 * * *", "Europe/Berlin", first, 3)) == [
+        "24. 02:30 CEST",
+        "25. 02:30 CEST",
+        "26. 02:30 CET",
+    ]
+
+
 class TestContinuous:
     def test_one_run_is_kept_alive(self, database: Database, runs: Runs) -> None:
         schedule = create(database, cron=None, kind=Kind.CONTINUOUS)
         only(database)
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda _: schedules.enqueue_due(database), range(8)))
+            list(pool.map(lambda _: firing.enqueue_due(database), range(8)))
         (run,) = runs_of(database, schedule)
         assert run.trigger == schedules.CONTINUOUS
         claimed = runs.must_claim()
-        assert schedules.enqueue_due(database) == []
+        assert firing.enqueue_due(database) == []
         runs.do(claims.finish, claimed, {})
-        (second,) = schedules.enqueue_due(database)
+        (second,) = firing.enqueue_due(database)
         assert second.id != run.id
         assert runs.claim() is not None
 
     def test_one_that_fails_is_begun_again_after_a_while(self, database: Database, runs: Runs) -> None:
         create(database, cron=None, kind=Kind.CONTINUOUS)
         only(database)
-        schedules.enqueue_due(database)
+        firing.enqueue_due(database)
         runs.do(claims.fail, runs.must_claim(), code="x", message="x")
-        (again,) = schedules.enqueue_due(database)
+        (again,) = firing.enqueue_due(database)
         assert again.not_before > again.created_at
         assert runs.claim() is None
 
@@ -165,13 +204,13 @@ class TestContinuous:
     def test_a_schedule_that_ends_ends_its_run(self, database: Database, runs: Runs, end: Any) -> None:
         create(database, cron=None, kind=Kind.CONTINUOUS)
         only(database)
-        (run,) = schedules.enqueue_due(database)
+        (run,) = firing.enqueue_due(database)
         claimed = runs.must_claim()
         with database.transaction() as session:
             end(session, "nightly")
         assert runs.do(claims.heartbeat, claimed, seconds=60.0) is True
         runs.do(claims.confirm_cancel, claimed)
-        assert schedules.enqueue_due(database) == []
+        assert firing.enqueue_due(database) == []
         assert runs.stored(run).state == RunState.CANCELLED
 
 
@@ -185,6 +224,8 @@ class TestContinuous:
         {"time_zone": "Europe/Atlantis"},
         {"time_zone": "../etc/passwd"},
         {"kind": Kind.CONTINUOUS},
+        {"name": "Every morning"},
+        {"name": ""},
     ],
 )
 def test_what_cannot_be_read_is_refused(database: Database, wishes: dict[str, Any]) -> None:
