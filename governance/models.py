@@ -1,4 +1,4 @@
-"""Tables of the control database that governance owns: who there is, in which groups, with which keys.
+"""Tables of the control database that governance owns: who there is, in which groups, with which keys; which runs have ended.
 
 A scope list is separated by single spaces (the OAuth spelling).
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kit.db import Base
@@ -91,3 +91,25 @@ class AccessGeneration(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     number: Mapped[int] = mapped_column(BigInteger)
+
+
+class EndedRun(Base):
+    """What the timeline of runs is to say of a run that has ended, told in the transaction that ended it (governance/timeline.py).
+
+    ``position`` is the look of the export that found it; NULL until then.
+    """
+
+    __tablename__ = "ended_run"
+    __table_args__ = (Index("ix_ended_run__position_run_id", "position", "run_id"),)
+
+    run_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    pipeline: Mapped[str] = mapped_column(String(200))
+    trigger: Mapped[str] = mapped_column(String(20))
+    state: Mapped[str] = mapped_column(String(20))
+    error_class: Mapped[str | None] = mapped_column(String(20))
+    error_code: Mapped[str | None] = mapped_column(String(100))
+    parameters: Mapped[dict[str, str]] = mapped_column(JSON)
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime]
+    position: Mapped[int | None] = mapped_column(BigInteger)

@@ -14,6 +14,7 @@ from datetime import date
 
 from governance.audit.reading import AuditExport
 from governance.lineage import LineageExport
+from governance.timeline import TimelineExport
 from kit.db import Database
 from kit.errors import Invalid
 from kit.settings import Settings
@@ -83,6 +84,7 @@ def flow_context(
         exports={
             "audit": AuditExport(database, settings.key_ring()),
             "table_lineage": LineageExport(database, load_catalog(), rows_sql, by_column=False),
+            "job_run_timeline": TimelineExport(database),
             "column_lineage": LineageExport(database, load_catalog(), rows_sql, by_column=True),
         },
         progress=progress,

@@ -8,18 +8,28 @@ from typing import Any
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
+from governance.models import EndedRun
 from kit.db import database_time
 from workers.events import STATE, note
 from workers.models import Run, RunKey
 from workers.states import RunState, move
 
+_IN_TIMELINE = ("pipeline", "trigger", "state", "error_class", "error_code", "parameters", "created_at", "started_at")
+
 
 def conclude(session: Session, run: Run, state: RunState) -> Run:
-    """End a run whose row the caller has locked."""
+    """End a run whose row the caller has locked; the timeline of runs is told in the same transaction."""
     move(run, state)
     run.finished_at, run.lease_expires_at = database_time(session), None
     session.execute(delete(RunKey).where(RunKey.run_id == run.id).execution_options(synchronize_session=False))
     note(session, run, STATE, _told(run))
+    session.add(
+        EndedRun(
+            run_id=run.id,
+            **{name: getattr(run, name) for name in _IN_TIMELINE},
+            ended_at=run.finished_at,
+        )
+    )
     session.flush()
     return run
 

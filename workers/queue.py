@@ -15,6 +15,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from governance import timeline
 from kit.db import database_time
 from kit.errors import Conflict, NotFound
 from kit.ids import new_id
@@ -232,10 +233,11 @@ def holders(session: Session, keys: Collection[str]) -> list[str]:
 def purge(session: Session, *, keep: timedelta, limit: int = 500) -> int:
     """Remove runs that ended longer ago than ``keep``, oldest first, with their events; how many. Never one that has not
     ended. Call it again while it returns ``limit``, in transactions of their own."""
+    before = database_time(session) - keep
     old = list(
         session.scalars(
             select(Run.id)
-            .where(Run.finished_at < database_time(session) - keep, Run.state.in_([state.value for state in FINAL]))
+            .where(Run.finished_at < before, Run.state.in_([state.value for state in FINAL]))
             .order_by(Run.finished_at)
             .limit(limit)
             .with_for_update(skip_locked=True)
@@ -243,6 +245,7 @@ def purge(session: Session, *, keep: timedelta, limit: int = 500) -> int:
     )
     for owner in (RunEvent.run_id, RunKey.run_id, Run.id):
         session.execute(delete(owner.class_).where(owner.in_(old)).execution_options(synchronize_session=False))
+    timeline.forget(session, before=before)
     return len(old)
 
 

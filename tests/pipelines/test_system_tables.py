@@ -13,9 +13,11 @@ from governance.audit import Event
 from lakehouse.query import run_query
 from pipelines.catalog import load_catalog
 from pipelines.runner import run_pipeline
+from tests.fixtures.runs import Runs
 from tests.governance.audit.trails import read, trail_of
 from tests.lake_state import versions
 from tests.platform import Platform
+from workers import queue
 
 AS_OF = date(2026, 3, 1)
 
@@ -23,7 +25,12 @@ AUDIT = {
     "account_id", "workspace_id", "version", "event_time", "event_date", "source_ip_address", "user_agent", "session_id", "user_identity",
     "service_name", "action_name", "request_id", "request_params", "response", "audit_level", "event_id", "identity_metadata",
 }  # fmt: skip
-"""The columns of Databricks' table, as its documentation has them."""
+JOB_RUN_TIMELINE = {
+    "account_id", "workspace_id", "job_id", "run_id", "period_start_time", "period_end_time", "trigger_type", "result_state", "run_type",
+    "run_name", "compute_ids", "termination_code", "job_parameters", "source_task_run_id", "root_task_run_id", "compute", "termination_type",
+    "setup_duration_seconds", "queue_duration_seconds", "run_duration_seconds", "cleanup_duration_seconds", "execution_duration_seconds",
+}  # fmt: skip
+"""The columns of Databricks' tables, as their documentation has them."""
 
 
 @pytest.fixture
@@ -42,8 +49,24 @@ def ask(platform: Platform, question: str) -> list[dict[str, Any]]:
         return run_query(engine, platform.installation.catalog, question, AS_OF).rows.to_pylist()
 
 
-def test_the_audit_table_has_databricks_columns() -> None:
-    assert set(load_catalog().get("system.access.audit").column_names) == AUDIT
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [("system.access.audit", AUDIT), ("system.lakeflow.job_run_timeline", JOB_RUN_TIMELINE)],
+)
+def test_the_tables_have_databricks_columns(table: str, columns: set[str]) -> None:
+    assert set(load_catalog().get(table).column_names) == columns
+
+
+def test_what_ran_is_asked_in_sql(platform: Platform) -> None:
+    runs = Runs(platform.installation.database)
+    asked = runs.enqueue(parameters={"buckets": "4"})
+    runs.do(queue.cancel, asked.id)
+    for _ in range(2):
+        run_system(platform)
+    (row,) = ask(platform, "SELECT * FROM system.lakeflow.job_run_timeline")
+    assert (row["run_id"], row["job_id"], row["result_state"]) == (asked.id, "daily", "CANCELLED")
+    assert dict(row["job_parameters"]) == {"buckets": "4"}
+    assert row["compute"] is None
 
 
 def test_what_was_recorded_is_asked_in_sql(platform: Platform) -> None:
