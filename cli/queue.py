@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -21,6 +22,7 @@ from workers.states import FINAL, RunState
 app = typer.Typer(no_args_is_help=True, help="See runs, cancel them, run them again.")
 
 RunId = Annotated[str, typer.Argument(help="Id of the run.")]
+_CHILDREN = 100
 _LOOK_AGAIN = 0.5
 """Seconds between two looks at a run that is followed."""
 
@@ -55,7 +57,11 @@ def show(run_id: RunId, home: Home = None, json: Json = False) -> None:
     with reporting(json=json):
         with at(home).database.reading() as session:
             run = queue.get_run(session, run_id)
-        _print_run(run, json=json)
+            children = [child.id for child in queue.list_runs(session, parent_id=run_id, limit=_CHILDREN)]
+        document = _document(run) | {"children": children}
+        if run.record is not None:
+            document["outcome"] = asdict(queue.outcome_of(run.record))
+        _print(document, json=json)
 
 
 @app.command()
@@ -135,16 +141,21 @@ def _follow(installation: Installation, run_id: str, after: int, tell: Callable[
 
 
 def _print_run(run: Run, *, json: bool) -> None:
-    document = _document(run)
+    _print(_document(run), json=json)
+
+
+def _print(document: dict[str, Any], *, json: bool) -> None:
     if json:
         print_json(document)
         return
     for name, value in document.items():
-        if value is not None:
+        if value not in (None, [], {}):
             out.print(f"{name}: {escape(str(value))}", highlight=False, soft_wrap=True)
 
 
 def _document(run: Run) -> dict[str, Any]:
-    """A run as it is stored, but for what only the queue itself needs."""
+    """A run as it is stored, but for what only the queue itself needs, and how long it took."""
     hidden = {"lease_token", "lease_expires_at", "last_event"}
-    return {column.name: getattr(run, column.name) for column in Run.__table__.columns if column.name not in hidden}
+    stored = {column.name: getattr(run, column.name) for column in Run.__table__.columns if column.name not in hidden}
+    begin, end = run.started_at, run.finished_at
+    return stored | {"duration_seconds": None if begin is None or end is None else (end - begin).total_seconds()}

@@ -6,14 +6,15 @@ import sys
 from functools import partial
 from typing import Any
 
+from kit.code_version import code_version
 from kit.db import Database
 from kit.errors import Invalid
 from kit.logging import configure, correlate
 from kit.settings import Settings
 from pipelines.compose import flow_context, open_engine, open_store
 from pipelines.job import Carried, JobRequest, serve_job
-from pipelines.runner import check_pipeline, run_pipeline
-from pipelines.stream import INTERVAL_SECONDS, run_stream
+from pipelines.runner import PipelineResult, check_pipeline, run_pipeline
+from pipelines.stream import INTERVAL_SECONDS, Totals, run_stream
 
 
 class UnknownParameter(Invalid):
@@ -41,11 +42,13 @@ def carry_out(request: JobRequest, job: Carried) -> dict[str, Any]:
             progress=job.progress,
             stopping=job.stopping,
         )
+        result: PipelineResult | Totals
         if interval is None:
-            return run_pipeline(request.pipeline, context, store).record
-        return run_stream(
-            request.pipeline, context, store, job.wait, interval=interval, on_batch=partial(_tell_batch, job)
-        ).record
+            result = run_pipeline(request.pipeline, context, store)
+        else:
+            tell = partial(_tell_batch, job)
+            result = run_stream(request.pipeline, context, store, job.wait, interval=interval, on_batch=tell)
+        return {**result.record, "code_version": code_version()}
 
 
 def _tell_batch(job: Carried, batch: dict[str, Any]) -> None:

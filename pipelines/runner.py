@@ -99,6 +99,7 @@ def run_pipeline(
         started = time.monotonic()
         context.progress(dataset.name, "looking for changes")
         flow = run(context, dataset)
+        flow.inputs = _read(context, dataset)
         flow.seconds = round(time.monotonic() - started, 3)
         result.datasets.append(flow)
         if flow.version_before != flow.version_after:
@@ -111,6 +112,13 @@ def run_pipeline(
             result.published.append(publish(context, dataset, store))
             context.progress(dataset.name, "published")
     return result
+
+
+def _read(context: FlowContext, dataset: Dataset) -> dict[str, int]:
+    """The versions of the tables that a computed dataset stands on."""
+    inputs = context.catalog.inputs(dataset)
+    last = context.checkpoints.last(dataset.name) if inputs else None
+    return {name: last.inputs[name] for name in inputs if last.inputs.get(name, -1) >= 0} if last is not None else {}
 
 
 def _is_due(catalog: Catalog, dataset: Dataset, arrived: Collection[str] | None, changed: set[str]) -> bool:

@@ -19,8 +19,9 @@ from sqlalchemy import ColumnElement, and_, exists, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
+from kit.code_version import code_version
 from kit.db import database_time
-from workers.code_version import code_version
+from workers import outcome
 from workers.ends import conclude, requeue
 from workers.events import STATE, RunLost, note
 from workers.models import Run, RunKey
@@ -107,19 +108,15 @@ def submitted(session: Session, run: Run, *, runner: str, handle: str) -> None:
     session.flush()
 
 
-def finish(
-    session: Session,
-    run: Run,
-    record: Mapping[str, Any],
-    *,
-    versions_in: Mapping[str, int] | None = None,
-    versions_out: Mapping[str, int] | None = None,
-) -> Run:
-    """The run succeeded with this record, also when its end was wished for too late. Raises RunLost."""
+def finish(session: Session, run: Run, record: Mapping[str, Any]) -> Run:
+    """The run succeeded with this record, also when its end was wished for too late. Raises RunLost.
+
+    Versions in and out are the record's. Where a job says which code it was, that is the run's: it may differ from its worker's.
+    """
     current = _still_mine(session, run)
     current.record = dict(record)
-    current.versions_in = dict(versions_in) if versions_in is not None else None
-    current.versions_out = dict(versions_out) if versions_out is not None else None
+    current.versions_in, current.versions_out = outcome.versions_in(record), outcome.versions_out(record)
+    current.code_version = record.get("code_version", current.code_version)
     current.error_class = current.error_code = current.error_message = None
     return conclude(session, current, RunState.SUCCEEDED)
 

@@ -28,7 +28,7 @@ class Run(Base):
     Carried out: ``lease_token`` grows by one with every claim and tells a worker from those before it; ``lease_expires_at`` is
     NULL unless the run is running. ``attempt`` counts how often its work was begun, ``failures`` the attempts that failed and
     the workers that vanished with it: ``max_attempts`` of them are the end. ``runner`` and ``handle`` say where the attempt
-    runs. ``code_version`` is that of the newest claim.
+    runs. ``code_version`` is that of the newest claim, then the job's own.
 
     Came of it: versions of the datasets it read and wrote, the record, and the newest error. ``last_event`` is the number
     of the newest event.

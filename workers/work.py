@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
@@ -134,9 +133,7 @@ class Work:
     def _conclude(self, status: JobStatus, session: Session, run: Run) -> None:
         match status.state:
             case JobState.SUCCEEDED:
-                record = status.record or {}
-                before, after = _versions(record, "version_before"), _versions(record, "version_after")
-                claims.finish(session, run, record, versions_in=before, versions_out=after)
+                claims.finish(session, run, status.record or {})
             case JobState.CANCELLED if self._giving_back.is_set() and not self.claim.cancel_wished.is_set():
                 claims.release(session, run)
             case JobState.CANCELLED:
@@ -193,8 +190,3 @@ def _error_class_of(status: JobStatus) -> ErrorClass:
     if not status.retryable:
         return ErrorClass.PERMANENT
     return ErrorClass.CONTENTION if status.code == JOB_LOST else ErrorClass.UNAVAILABLE
-
-
-def _versions(record: Mapping[str, Any], which: str) -> dict[str, int]:
-    datasets: Mapping[str, Mapping[str, Any]] = record.get("datasets", {})
-    return {name: flow[which] for name, flow in datasets.items() if flow.get(which) is not None}

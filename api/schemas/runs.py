@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.cursors import Page
-from workers.queue import PRIORITIES, USUAL_PRIORITY, Run, RunEvent, RunState
+from workers.queue import PRIORITIES, USUAL_PRIORITY, Run, RunEvent, RunState, outcome_of
 
 EngineName = Literal["embedded", "spark", "databricks"]
 
@@ -75,7 +75,11 @@ class RunRead(BaseModel):
     max_attempts: int = Field(description="As many failures end it.")
     worker: str | None
     runner: str | None
-    code_version: str | None = Field(description="Of the worker's code.")
+    code_version: str | None = Field(
+        description="Of the code that carried it out: version and git revision (`+g…`), or hash of the installed package (`+r…`)."
+    )
+    waited_seconds: float | None = Field(description="From being asked for to being begun first.")
+    duration_seconds: float | None = Field(description="From being begun first to its end.")
     error: RunError | None
 
     @classmethod
@@ -84,8 +88,27 @@ class RunRead(BaseModel):
         error = None
         if run.error_code is not None:
             error = RunError(code=run.error_code, message=run.error_message or "", error_class=run.error_class)
-        same = {name: getattr(run, name) for name in RunRead.model_fields if name != "error"}
-        return cls(**same, error=error, **more)
+        told = {
+            "error": error,
+            "waited_seconds": _seconds(run.created_at, run.started_at),
+            "duration_seconds": _seconds(run.started_at, run.finished_at),
+        }
+        same = {name: getattr(run, name) for name in RunRead.model_fields if name not in told}
+        return cls(**same, **told, **more)
+
+
+class RunOutcome(BaseModel):
+    """Rows, over all datasets of a run."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    rows_in: int = Field(description="Rows that were looked at.")
+    rows_out: int = Field(description="Rows that met the expectations.")
+    rows_written: int = Field(description="Rows that differed from what the tables held.")
+    rows_deleted: int
+    dropped: int = Field(description="Rows left out by expectations.")
+    quarantined: int = Field(description="Rows held back by expectations until they are repaired.")
+    failed: dict[str, int] = Field(description="Rows that did not meet an expectation, by `<dataset>.<expectation>`.")
 
 
 class RunDetail(RunRead):
@@ -93,6 +116,7 @@ class RunDetail(RunRead):
 
     versions_in: dict[str, int] | None = Field(description="Versions of the tables it read.")
     versions_out: dict[str, int] | None = Field(description="Versions of the tables it left.")
+    outcome: RunOutcome | None = Field(description="What it did, in sums; `null` unless it succeeded.")
     record: dict[str, Any] | None = Field(
         description="Per dataset: versions, rows in, out, written, deleted, dropped and quarantined by expectation, seconds."
     )
@@ -104,6 +128,7 @@ class RunDetail(RunRead):
             run,
             versions_in=run.versions_in,
             versions_out=run.versions_out,
+            outcome=None if run.record is None else RunOutcome.model_validate(outcome_of(run.record)),
             record=run.record,
             children=[child.id for child in children],
         )
@@ -124,6 +149,10 @@ class RunEventRead(BaseModel):
     @classmethod
     def of(cls, event: RunEvent) -> Self:
         return cls(seq=event.seq, at=event.at, kind=event.kind, data=event.data)
+
+
+def _seconds(begin: datetime | None, end: datetime | None) -> float | None:
+    return None if begin is None or end is None else round((end - begin).total_seconds(), 3)
 
 
 EXAMPLE_RUN: dict[str, Any] = {
@@ -151,7 +180,9 @@ EXAMPLE_RUN: dict[str, Any] = {
     "max_attempts": 5,
     "worker": "worker-1:4711",
     "runner": "embedded",
-    "code_version": "0.1.0",
+    "code_version": "0.1.0+r9c41d07be2f8",
+    "waited_seconds": 0.288,
+    "duration_seconds": None,
     "error": None,
 }
 QUEUED_RUN: dict[str, Any] = EXAMPLE_RUN | {
@@ -161,12 +192,23 @@ QUEUED_RUN: dict[str, Any] = EXAMPLE_RUN | {
     "worker": None,
     "runner": None,
     "code_version": None,
+    "waited_seconds": None,
 }
 EXAMPLE_DETAIL: dict[str, Any] = EXAMPLE_RUN | {
     "state": "succeeded",
     "finished_at": "2026-02-01T06:00:41.004512Z",
+    "duration_seconds": 40.613,
     "versions_in": {"bronze.crm_customers": 12},
     "versions_out": {"silver.customers": 9},
+    "outcome": {
+        "rows_in": 120,
+        "rows_out": 118,
+        "rows_written": 31,
+        "rows_deleted": 0,
+        "dropped": 0,
+        "quarantined": 2,
+        "failed": {"silver.customers.email_valid": 2},
+    },
     "record": {"commits": 1, "datasets": {"silver.customers": {"rows_in": 120, "rows_out": 118}}, "online": {}},
     "children": [],
 }

@@ -95,11 +95,13 @@ class FlowContext:
 
 @dataclass(slots=True)
 class FlowResult:
-    """What one flow did in one run. Counts are of rows; ``expectations`` maps a name to its failures."""
+    """What one flow did in one run. Counts are of rows; ``expectations`` maps a name to its failures; ``inputs`` are the versions of
+    the tables that the dataset now stands on."""
 
     dataset: str
     version_before: int | None = None
     version_after: int | None = None
+    inputs: dict[str, int] = field(default_factory=dict)
     batches: int = 0
     rows_in: int = 0
     rows_out: int = 0

@@ -127,9 +127,22 @@ class TestRead:
         run = ask(served)
         part = runs.enqueue("system", parent_id=run["id"], keys=[])
         claimed = runs.must_claim(run_id=run["id"])
-        runs.do(claims.finish, claimed, {"commits": 2}, versions_in={"bronze.x": 1}, versions_out={"silver.x": 2})
+        flow = {"inputs": {"bronze.x": 1}, "version_after": 2, "rows_in": 5, "rows_written": 3, "quarantined": 2}
+        record = {"commits": 2, "datasets": {"silver.x": flow | {"expectations": {"known": 2, "sane": 0}}}}
+        runs.do(claims.finish, claimed, record)
         read = served.get(f"/runs/{run['id']}", served.officer).json()
-        assert (read["state"], read["record"], read["children"]) == ("succeeded", {"commits": 2}, [part.id])
+        assert (read["state"], read["record"], read["children"]) == ("succeeded", record, [part.id])
+        assert read["outcome"] == {
+            "rows_in": 5,
+            "rows_out": 0,
+            "rows_written": 3,
+            "rows_deleted": 0,
+            "dropped": 0,
+            "quarantined": 2,
+            "failed": {"silver.x.known": 2},
+        }
+        assert read["duration_seconds"] >= 0
+        assert read["waited_seconds"] >= 0
         assert (read["versions_in"], read["versions_out"]) == ({"bronze.x": 1}, {"silver.x": 2})
         assert read["finished_at"].endswith("Z")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from kit.code_version import code_version
 from pipelines.catalog import load_catalog
 from pipelines.runner import PIPELINES
 from tests.fixtures.command import Command, Finished, c360_process
@@ -102,6 +103,11 @@ class TestRun:
         installation.database.close()
         assert run.state == "succeeded"
         assert run.record["datasets"] == first_run.document["datasets"]
+        assert run.code_version == code_version()
+        flows = first_run.document["datasets"]
+        assert run.versions_out == {name: flow["version_after"] for name, flow in flows.items()}
+        assert run.versions_in["silver.orders"] == run.versions_out["silver.orders"]
+        assert "gold.customer_360" not in run.versions_in, "nobody reads it"
 
     def test_the_second_run_commits_nothing(self, home: Path, first_run: Finished, c360: Command) -> None:
         before = versions(home / "lake")

@@ -41,7 +41,8 @@ def test_one_run_is_shown_cancelled_and_repeated(runs: Runs, tmp_path: Path, c36
     assert c360(tmp_path, "run", "cancel", asked.id, "--json").document["state"] == "cancelled"
     again = c360(tmp_path, "run", "retry", asked.id, "--json").document
     assert (again["state"], again["retry_of"], again["trigger"]) == ("queued", asked.id, "retry")
-    assert c360(tmp_path, "run", "show", again["id"], "--json").document == again
+    part = runs.enqueue(parent_id=again["id"])
+    assert c360(tmp_path, "run", "show", again["id"], "--json").document == again | {"children": [part.id]}
     assert "state: queued" in c360(tmp_path, "run", "show", again["id"]).stdout
     assert c360(tmp_path, "run", "show", "run_none", "--json").error["code"] == "run.unknown"
 

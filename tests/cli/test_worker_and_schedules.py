@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kit.code_version import code_version
 from kit.db import Database
 from kit.settings import Settings
 from pipelines.sample import land_sample
@@ -48,6 +49,9 @@ def test_a_worker_carries_out_what_is_asked_for_and_leaves_in_good_order(home: P
     assert run.record["online"]["customers"]["written"] > 0
     assert run.versions_out is not None
     assert run.versions_out["gold.customer_360"] >= 0
+    assert run.versions_in is not None
+    assert run.versions_in["silver.customers"] == run.versions_out["silver.customers"]
+    assert run.code_version == code_version()
     database.close()
 
 

@@ -28,9 +28,11 @@ def test_a_run_from_beginning_to_end(runs: Runs) -> None:
     assert running.code_version
     assert running.started_at
     runs.do(claims.submitted, claimed, runner="embedded", handle="pid 7")
-    runs.do(claims.finish, claimed, {"commits": 3}, versions_in={"bronze.x": 4}, versions_out={"silver.x": 5})
+    record = {"datasets": {"silver.x": {"inputs": {"bronze.x": 4}, "version_after": 5}}, "code_version": "0.1.0+gjob"}
+    runs.do(claims.finish, claimed, record)
     ended = runs.stored(asked)
-    assert (ended.state, ended.record, ended.lease_expires_at) == (RunState.SUCCEEDED, {"commits": 3}, None)
+    assert (ended.state, ended.record, ended.lease_expires_at) == (RunState.SUCCEEDED, record, None)
+    assert ended.code_version == "0.1.0+gjob"
     assert (ended.versions_in, ended.versions_out, ended.handle) == ({"bronze.x": 4}, {"silver.x": 5}, "pid 7")
     assert ended.finished_at
     assert runs.states(asked) == ["queued", "running", "running", "succeeded"]
