@@ -15,6 +15,7 @@ from typing import Self
 from fastapi import FastAPI
 
 from api.app import create_app
+from api.changes import Changes
 from api.cursors import Cursors
 from api.figures import tell_figures
 from api.idempotency import Creations
@@ -31,7 +32,7 @@ from api.routers.principals import principals_router
 from api.routers.runs import runs_router
 from api.routers.schedules import schedules_router
 from api.run_feed import RunFeed
-from governance.audit import AuditTrail
+from governance.audit import AuditTrail, RecordedChanges
 from governance.callers import Callers
 from governance.tokens import Tokens
 from kit.db import Database
@@ -57,9 +58,11 @@ def build(settings: Settings, *, store: OnlineStore | None = None, checks: Seque
     cursors = Cursors(ring)
     tokens = Tokens(ring, settings.issuer)
     callers = Callers(database, tokens)
-    creations, feed = Creations(database, ring), RunFeed(database)
-    trail = AuditTrail(database, ring, name=f"api {socket.gethostname()}:{os.getpid()}")
-    resources: list[AbstractContextManager[object]] = [closing(database), _Completed(ring), trail, callers]
+    name = f"api {socket.gethostname()}:{os.getpid()}"
+    trail, recorded = AuditTrail(database, ring, name=name), RecordedChanges(database, ring, name=name)
+    changes, feed = Changes(recorded), RunFeed(database)
+    creations = Creations(changes, ring)
+    resources: list[AbstractContextManager[object]] = [closing(database), _Completed(ring), trail, recorded, callers]
     warmup = None
     if store is None:
         store = own = open_store(settings)
@@ -71,13 +74,13 @@ def build(settings: Settings, *, store: OnlineStore | None = None, checks: Seque
     app = create_app(
         routers=[
             pipelines_router(load_catalog(), creations),
-            runs_router(database, cursors, creations, feed),
-            schedules_router(database, cursors),
+            runs_router(database, cursors, creations, changes, feed),
+            schedules_router(database, cursors, changes),
             customers_router(store, profiles, view, trail),
-            principals_router(database, cursors, creations),
-            keys_router(database, cursors, creations),
-            groups_router(database, cursors, creations),
-            members_router(database, cursors),
+            principals_router(database, cursors, creations, changes),
+            keys_router(database, cursors, creations, changes),
+            groups_router(database, cursors, creations, changes),
+            members_router(database, cursors, changes),
             oauth_router(callers, ring, settings.issuer),
             audit_router(database, ring, cursors, trail),
             metrics_router(telemetry),

@@ -2,8 +2,8 @@
 
 The same key with the same request gets the first answer again, for 24 hours; with another request it is refused. Keys of one principal
 say nothing to another's. Two at once: the second waits for the first, and gets its answer. A request that failed has created nothing,
-so it leaves nothing behind and may be repeated. Key and answer are written in the transaction of what is created: whatever dies
-between the two, there are both or none.
+so it leaves nothing behind and may be repeated. Key, answer and audit event are written in the transaction of what is
+created: whatever dies meanwhile, there are all or none.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.auth import caller_of
+from api.changes import Changes
 from api.models import IdempotentRequest
 from api.schemas.problem import problem_responses
-from kit.db import Database, database_time
+from kit.db import database_time
 from kit.errors import C360Error, Conflict
 from kit.faults import boundary
 from kit.keyring import KeyRing, Purpose
@@ -63,8 +64,8 @@ class AnswerNotKept(Conflict):
 class Creations:
     """Carries out requests that create, each in one transaction, once per ``Idempotency-Key``."""
 
-    def __init__(self, database: Database, ring: KeyRing) -> None:
-        self._database = database
+    def __init__(self, changes: Changes, ring: KeyRing) -> None:
+        self._changes = changes
         self._ring = ring
 
     async def answer(
@@ -78,17 +79,26 @@ class Creations:
         sent = b"\0".join(
             (request.method.encode(), request.url.path.encode(), request.url.query.encode(), await request.body())
         )
-        principal = caller_of(request.scope).principal_id
-        return await run_in_threadpool(self._answer, principal, key, sent, create, keep_answer=keep_answer)
+        return await run_in_threadpool(self._answer, request, key, sent, create, keep_answer=keep_answer)
 
     def _answer(
-        self, principal: str, key: str | None, sent: bytes, create: Callable[[Session], Response], *, keep_answer: bool
+        self,
+        request: Request,
+        key: str | None,
+        sent: bytes,
+        create: Callable[[Session], Response],
+        *,
+        keep_answer: bool,
     ) -> Response:
-        with self._database.transaction() as session:
+        principal = caller_of(request.scope).principal_id
+        with self._changes.by(request) as change:
+            session = change.session
             noted = self._note(session, principal, key, sent) if key is not None else None
             if noted is not None and noted.status is not None:
+                change.is_made = False
                 return _given_before(noted)
             response = create(session)
+            change.status, change.location = response.status_code, response.headers.get("location")
             if noted is not None:
                 noted.status = response.status_code
                 noted.headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}

@@ -1,6 +1,7 @@
 """What requests leave in the audit trail, in one place: failed authentications, denials, changes. No route can forget them.
 
-Reads of personal data are recorded by the routes that give them out, since only they know what was read.
+A change of the control database is told in its own transaction (api/changes.py), and here where that has failed or was forgotten. Reads of
+personal data are recorded by the routes that give them out, since only they know what was read.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ _REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 CUSTOMER = "customer_id"
 """Path parameter that names a customer: kept as a keyed hash only."""
 
+
+RECORDED = "c360.recorded"
+"""Key in the ASGI scope of a request whose change was told with it."""
 
 _FAILED: Message = {"status": HTTPStatus.INTERNAL_SERVER_ERROR, "headers": ()}
 
@@ -56,8 +60,11 @@ class Witness:
         if caller is not None:
             self._trail.authenticated(caller.principal_id, caller.key_id)
         status = start["status"]
+        if RECORDED in scope:
+            return
         if status in _REFUSED or (scope["method"] not in _READING and _counts(scope, status)):
-            self._trail.record(_event(scope, caller, status, start))
+            location = next((value for name, value in start["headers"] if name == b"location"), None)
+            self._trail.record(event_of(scope, status, None if location is None else location.decode("latin-1")))
 
 
 def _counts(scope: Scope, status: int) -> bool:
@@ -65,7 +72,9 @@ def _counts(scope: Scope, status: int) -> bool:
     return status < HTTPStatus.BAD_REQUEST or status >= HTTPStatus.INTERNAL_SERVER_ERROR or is_open(scope["path"])
 
 
-def _event(scope: Scope, caller: Caller | None, status: int, start: Message) -> Event:
+def event_of(scope: Scope, status: int, location: str | None) -> Event:
+    """What a request did, as its route is named, to what its path names; ``location`` is that of what it made."""
+    caller: Caller | None = scope.get(CALLER)
     route = scope.get("route")
     service = route.tags[0] if route is not None and getattr(route, "tags", None) else "accounts"
     action = (getattr(route, "operation_id", None) or getattr(route, "name", None)) if route is not None else None
@@ -74,8 +83,8 @@ def _event(scope: Scope, caller: Caller | None, status: int, start: Message) -> 
     named = {name: value if _IDENTIFIER.fullmatch(str(value)) else "not an identifier" for name, value in named.items()}
     if caller is not None:
         named["key"] = caller.key_id
-    if location := next((value for name, value in start["headers"] if name == b"location"), None):
-        named["location"] = location.decode("latin-1")
+    if location is not None:
+        named["location"] = location
     client = scope.get("client")
     return Event(
         service=service,

@@ -15,6 +15,7 @@ from cli.options import Force, Home, Json
 from cli.output import out, print_json, reporting
 from cli.principals import documents as principal_documents
 from cli.principals import print_table as print_principals
+from cli.recording import changing
 from governance.group_graph import BUILT_IN, GroupGraph, scopes_of
 from governance.groups import (
     add_member,
@@ -47,7 +48,7 @@ def create_command(
     json: Json = False,
 ) -> None:
     """Make a group of your own, beside the built-in ones."""
-    with reporting(json=json), at(home).database.transaction() as session:
+    with reporting(json=json), changing(at(home)) as session:
         _print(session, create_group(session, name, comment=comment, scopes=scope or ()), json=json)
 
 
@@ -80,7 +81,7 @@ def scopes_command(
     name: GroupName, scope: Scopes = None, force: Force = False, home: Home = None, json: Json = False
 ) -> None:
     """Change what a group of your own gives: to these scopes, or to none."""
-    with reporting(json=json), at(home).database.transaction() as session:
+    with reporting(json=json), changing(at(home)) as session:
         _print(session, set_group_scopes(session, name, scope or (), force=force), json=json)
 
 
@@ -88,7 +89,7 @@ def scopes_command(
 def delete_command(name: GroupName, force: Force = False, home: Home = None, json: Json = False) -> None:
     """Delete a group of your own; its members lose what it gave."""
     with reporting(json=json):
-        with at(home).database.transaction() as session:
+        with changing(at(home)) as session:
             delete_group(session, name, force=force)
         _say({"deleted": name}, f"Deleted {name}.", json=json)
 
@@ -97,7 +98,7 @@ def delete_command(name: GroupName, force: Force = False, home: Home = None, jso
 def add_command(name: GroupName, member: Member, home: Home = None, json: Json = False) -> None:
     """Put a principal, or a group, into a group."""
     with reporting(json=json):
-        with at(home).database.transaction() as session:
+        with changing(at(home)) as session:
             (add_member if _is_principal(member) else nest)(session, name, member)
         _say({"group": name, "added": member}, f"{escape(member)} is in {name}.", json=json)
 
@@ -108,7 +109,7 @@ def remove_command(
 ) -> None:
     """Take a principal, or a group, out of a group."""
     with reporting(json=json):
-        with at(home).database.transaction() as session:
+        with changing(at(home)) as session:
             (remove_member if _is_principal(member) else unnest)(session, name, member, force=force)
         _say({"group": name, "removed": member}, f"{escape(member)} is not in {name}.", json=json)
 

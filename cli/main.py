@@ -30,7 +30,7 @@ from cli import (
 from cli.installation import Installation, at
 from cli.options import AsOf, EngineName, Home, Json
 from cli.output import Steps, as_document, err, out, print_json, print_rows, print_usage_error, reporting
-from cli.recording import record_command
+from cli.recording import begin_command, record_command
 from cli.up import up as bring_up
 from kit.clock import today
 from kit.errors import Invalid
@@ -343,6 +343,7 @@ def main() -> None:
     """Entry point of the ``c360`` command. All it creates is for its user alone."""
     os.umask(0o077)
     configure("c360", level="WARNING")
+    begin_command(app, sys.argv[1:])
     code = _run()
     record_command(app, sys.argv[1:], code)
     sys.exit(code)

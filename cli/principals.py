@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from cli.installation import at
 from cli.options import Force, Home, Json
 from cli.output import out, print_json, reporting
+from cli.recording import changing
 from governance.access import known_scopes
 from governance.group_graph import GroupGraph
 from governance.groups import add_member, groups_of
@@ -41,7 +42,7 @@ def create_command(
     json: Json = False,
 ) -> None:
     """Make a principal, without a key."""
-    with reporting(json=json), at(home).database.transaction() as session:
+    with reporting(json=json), changing(at(home)) as session:
         principal = create_principal(session, name, kind=kind, scopes=scope or ())
         for name_of_group in group or ():
             add_member(session, name_of_group, principal.id)
@@ -69,14 +70,14 @@ def show_command(principal_id: PrincipalId, home: Home = None, json: Json = Fals
 @app.command("disable")
 def disable_command(principal_id: PrincipalId, force: Force = False, home: Home = None, json: Json = False) -> None:
     """Let it in no more, with none of its keys and tokens."""
-    with reporting(json=json), at(home).database.transaction() as session:
+    with reporting(json=json), changing(at(home)) as session:
         _print(session, [disable_principal(session, principal_id, force=force)], json=json)
 
 
 @app.command("enable")
 def enable_command(principal_id: PrincipalId, home: Home = None, json: Json = False) -> None:
     """Let it in again, with the keys that it has."""
-    with reporting(json=json), at(home).database.transaction() as session:
+    with reporting(json=json), changing(at(home)) as session:
         _print(session, [enable_principal(session, principal_id)], json=json)
 
 

@@ -14,6 +14,7 @@ from rich.table import Column, Table
 from cli.installation import Installation, at
 from cli.options import Home, Json
 from cli.output import out, print_json, reporting
+from cli.recording import changing
 from pipelines.runner import PIPELINES, datasets_of
 from workers import queue
 from workers.models import Run, RunEvent
@@ -93,7 +94,7 @@ def watch(
 def cancel(run_id: RunId, home: Home = None, json: Json = False) -> None:
     """Cancel a queued run; tell a running one to stop."""
     with reporting(json=json):
-        with at(home).database.transaction() as session:
+        with changing(at(home)) as session:
             run = queue.cancel(session, run_id)
         _print_run(run, json=json)
 
@@ -102,7 +103,7 @@ def cancel(run_id: RunId, home: Home = None, json: Json = False) -> None:
 def retry(run_id: RunId, home: Home = None, json: Json = False) -> None:
     """Ask for a new run like one that has ended; have a queued one wait no longer. A worker carries it out."""
     with reporting(json=json):
-        with at(home).database.transaction() as session:
+        with changing(at(home)) as session:
             run = queue.retry(session, run_id, requested_by="cli")
         _print_run(run, json=json)
 

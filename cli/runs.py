@@ -11,9 +11,11 @@ from datetime import date
 from typing import Any
 
 from rich.table import Column, Table
+from sqlalchemy.orm import Session
 
 from cli.installation import Installation
 from cli.output import out
+from cli.recording import changing
 from kit.clock import today
 from kit.errors import Conflict, Invalid, what_failed
 from kit.faults import boundary
@@ -44,6 +46,10 @@ class NoChangeFeedFlow(Invalid):
     """The dataset is fed in another way."""
 
     code = "cli.no_change_feed"
+
+
+class _Held(Exception):
+    """Others hold what the run needs: what was done in the transaction is undone."""
 
 
 def run_now(
@@ -184,29 +190,44 @@ def _begin(
     one that goes on for longer than that raises PipelineBusy."""
     deadline = time.monotonic() + 2 * installation.settings.lease_seconds + 10
     while True:
-        with installation.database.transaction() as session:
-            run = queue.enqueue(
-                session,
-                pipeline=pipeline,
-                as_of=as_of,
-                full_refresh=full_refresh,
-                engine=engine,
-                trigger=trigger,
-                requested_by="cli",
-                max_attempts=1,
-            )
-            claims.supersede(session, run)
-            seconds = installation.settings.lease_seconds
-            if claimed := claims.claim(session, writer_name(), run_id=run.id, seconds=seconds):
-                claims.submitted(session, claimed, runner="process", handle=writer_name())
-                return claimed
-            holders = queue.holders(session, run.keys)
-            session.rollback()
+        try:
+            with changing(installation) as session:
+                return _begin_now(installation, session, pipeline, as_of, full_refresh, engine, trigger)
+        except _Held as held:
+            holders = held.args[0]
         if time.monotonic() > deadline:
             raise PipelineBusy(
                 f"{', '.join(holders)} is running and has {pipeline} to itself; wait for its end or cancel it"
             )
         time.sleep(_LOOK_AGAIN)
+
+
+def _begin_now(
+    installation: Installation,
+    session: Session,
+    pipeline: str,
+    as_of: date,
+    full_refresh: bool,
+    engine: str,
+    trigger: str,
+) -> Run:
+    """Enqueued and claimed in one transaction; raises _Held."""
+    run = queue.enqueue(
+        session,
+        pipeline=pipeline,
+        as_of=as_of,
+        full_refresh=full_refresh,
+        engine=engine,
+        trigger=trigger,
+        requested_by="cli",
+        max_attempts=1,
+    )
+    claims.supersede(session, run)
+    claimed = claims.claim(session, writer_name(), run_id=run.id, seconds=installation.settings.lease_seconds)
+    if claimed is None:
+        raise _Held(queue.holders(session, run.keys))
+    claims.submitted(session, claimed, runner="process", handle=writer_name())
+    return claimed
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from rich.table import Table
 from cli.installation import at
 from cli.options import EngineName, Home, Json
 from cli.output import out, print_json, reporting
+from cli.recording import changing
 from pipelines.runner import check_pipeline
 from workers import schedules
 from workers.schedules import Kind, Plan, Schedule
@@ -71,7 +72,7 @@ def create_command(
         kind = Kind.CONTINUOUS if continuous else Kind.CRON
         plan = Plan(pipeline, kind, cron, time_zone, engine, full_refresh)
         is_new = True
-        with at(home).database.transaction() as session:
+        with changing(at(home)) as session:
             if replace:
                 schedule, is_new = schedules.put_schedule(session, name, plan, created_by="cli")
             else:
@@ -83,7 +84,7 @@ def create_command(
 def pause_command(name: Name, home: Home = None, json: Json = False) -> None:
     """Begin no runs until it is resumed; a run that the schedule keeps alive is cancelled."""
     with reporting(json=json):
-        with at(home).database.transaction() as session:
+        with changing(at(home)) as session:
             schedule = schedules.pause_schedule(session, name)
         _tell(schedule, "paused", json=json)
 
@@ -92,7 +93,7 @@ def pause_command(name: Name, home: Home = None, json: Json = False) -> None:
 def resume_command(name: Name, home: Home = None, json: Json = False) -> None:
     """Go on with the next tick; those of the pause are not made up for."""
     with reporting(json=json):
-        with at(home).database.transaction() as session:
+        with changing(at(home)) as session:
             schedule = schedules.resume_schedule(session, name)
         _tell(schedule, "resumed", json=json)
 
@@ -101,7 +102,7 @@ def resume_command(name: Name, home: Home = None, json: Json = False) -> None:
 def delete_command(name: Name, home: Home = None, json: Json = False) -> None:
     """Forget a schedule; its runs stay."""
     with reporting(json=json):
-        with at(home).database.transaction() as session:
+        with changing(at(home)) as session:
             schedules.delete_schedule(session, name)
         if json:
             print_json({"deleted": name})

@@ -13,6 +13,7 @@ from rich.table import Table
 from cli.installation import at
 from cli.options import Force, Home, Json
 from cli.output import out, print_json, reporting
+from cli.recording import changing
 from governance.access import known_scopes
 from governance.api_keys import IssuedKey, create_key, issue_key, list_keys, revoke_key, rotate_key
 from governance.models import ApiKey
@@ -48,7 +49,7 @@ def create_command(
         expires_at = None if expires_in_days is None else now() + timedelta(days=expires_in_days)
         if bool(group) is (principal is not None):
             raise UnclearHolder("name a group of a new principal (--group), or a principal that is there (--principal)")
-        with at(home).database.transaction() as session:
+        with changing(at(home)) as session:
             if principal is not None:
                 issued = issue_key(session, principal, name=name, expires_at=expires_at)
             else:
@@ -83,7 +84,7 @@ def rotate_command(
 ) -> None:
     """Issue a key in the place of another one. The new key is shown this once."""
     with reporting(json=json):
-        with at(home).database.transaction() as session:
+        with changing(at(home)) as session:
             issued = rotate_key(session, key, grace=timedelta(hours=grace_hours))
         _print_issued(issued, json=json)
 
@@ -92,7 +93,7 @@ def rotate_command(
 def revoke_command(key: KeyName, force: Force = False, home: Home = None, json: Json = False) -> None:
     """End a key for good, and the tokens that were issued for it."""
     with reporting(json=json):
-        with at(home).database.transaction() as session:
+        with changing(at(home)) as session:
             revoked = _document(revoke_key(session, key, force=force))
         if json:
             print_json(revoked)

@@ -11,6 +11,7 @@ from typing import NoReturn
 from cli import serving
 from cli.installation import Installation
 from cli.output import Steps
+from cli.recording import changing
 from cli.working import WorkerProcess
 from kit.clock import today
 from kit.errors import Conflict
@@ -45,7 +46,7 @@ def up(installation: Installation, customers: int, steps: Steps, announce: servi
 
 def _first_run(installation: Installation) -> str:
     """A run of the whole pipeline; the one that an interrupted start has left behind, where there is one."""
-    with installation.database.transaction() as session:
+    with changing(installation) as session:
         run = queue.enqueue(
             session, pipeline="daily", as_of=today(), trigger="up", requested_by="up", dedup_key="up", priority=0
         )

@@ -47,8 +47,8 @@ WORKER_BOUNDARIES = (
 )
 """Those of a worker, around each change of a run's state."""
 
-API_BOUNDARIES = ("api.created", "api.committed")
-"""Those of a request that creates something: before its transaction commits, and between that and the answer."""
+API_BOUNDARIES = ("api.created", "change.recorded", "api.committed")
+"""Those of a request that creates something: before its event is told, before its transaction commits, and between that and the answer."""
 
 _passed: Counter[str] = Counter()
 

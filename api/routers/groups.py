@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from api.auth import ScopedRoute, needs
+from api.changes import Changes
 from api.cursors import Cursor, Cursors, InvalidCursor, Limit
 from api.idempotency import Creations, IdempotencyKey, creation_responses
 from api.routers.principals import LAST_ADMIN
@@ -45,7 +46,7 @@ _READ, _WRITE = needs(Scope.PRINCIPALS_READ), needs(Scope.PRINCIPALS_WRITE)
 _LIST = "groups"
 
 
-def groups_router(database: Database, cursors: Cursors, creations: Creations) -> APIRouter:
+def groups_router(database: Database, cursors: Cursors, creations: Creations, changes: Changes) -> APIRouter:
     """Routes over the groups of a control database."""
     router = APIRouter(route_class=ScopedRoute, tags=["groups"])
 
@@ -111,9 +112,9 @@ def groups_router(database: Database, cursors: Cursors, creations: Creations) ->
         },
         openapi_extra=_WRITE,
     )
-    def set_scopes(group: InGroup, body: GroupScopes, *, force: Force = False) -> GroupView:
-        with database.transaction() as session:
-            return _view(session, set_group_scopes(session, group, body.scopes, force=force))
+    def set_scopes(request: Request, group: InGroup, body: GroupScopes, *, force: Force = False) -> GroupView:
+        with changes.by(request) as change:
+            return _view(change.session, set_group_scopes(change.session, group, body.scopes, force=force))
 
     @router.delete(
         "/groups/{group}",
@@ -124,9 +125,9 @@ def groups_router(database: Database, cursors: Cursors, creations: Creations) ->
         responses={**NOTHING, **problem_responses(UNKNOWN_GROUP, _BUILT_IN, LAST_ADMIN)},
         openapi_extra=_WRITE,
     )
-    def delete(group: InGroup, *, force: Force = False) -> None:
-        with database.transaction() as session:
-            delete_group(session, group, force=force)
+    def delete(request: Request, group: InGroup, *, force: Force = False) -> None:
+        with changes.by(request) as change:
+            delete_group(change.session, group, force=force)
 
     return router
 

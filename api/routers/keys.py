@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from api.auth import ScopedRoute, needs
+from api.changes import Changes
 from api.cursors import Cursor, Cursors, InvalidCursor, Limit
 from api.idempotency import AnswerNotKept, Creations, IdempotencyKey, creation_responses
 from api.routers.principals import LAST_ADMIN, UNKNOWN_PRINCIPAL
@@ -36,7 +37,7 @@ _SHOWN_ONCE = AnswerNotKept("this request has been carried out; what it answered
 _READ, _WRITE = needs(Scope.PRINCIPALS_READ), needs(Scope.PRINCIPALS_WRITE)
 
 
-def keys_router(database: Database, cursors: Cursors, creations: Creations) -> APIRouter:
+def keys_router(database: Database, cursors: Cursors, creations: Creations, changes: Changes) -> APIRouter:
     """Routes over the keys of a control database."""
     router = APIRouter(route_class=ScopedRoute, tags=["principals"])
 
@@ -142,10 +143,10 @@ def keys_router(database: Database, cursors: Cursors, creations: Creations) -> A
         },
         openapi_extra=_WRITE,
     )
-    def revoke(principal_id: PrincipalId, key_id: KeyId, *, force: Force = False) -> KeyView:
-        with database.transaction() as session:
-            _key_of(session, principal_id, key_id)
-            return _view(revoke_key(session, key_id, force=force))
+    def revoke(request: Request, principal_id: PrincipalId, key_id: KeyId, *, force: Force = False) -> KeyView:
+        with changes.by(request) as change:
+            _key_of(change.session, principal_id, key_id)
+            return _view(revoke_key(change.session, key_id, force=force))
 
     return router
 

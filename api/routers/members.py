@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from api.auth import ScopedRoute, needs
+from api.changes import Changes
 from api.cursors import Cursor, Cursors, InvalidCursor, Limit
 from api.routers.groups import UNKNOWN_GROUP
 from api.routers.principals import LAST_ADMIN, UNKNOWN_PRINCIPAL, principal_views
@@ -18,7 +19,7 @@ from kit.db import Database
 _READ, _WRITE = needs(Scope.PRINCIPALS_READ), needs(Scope.PRINCIPALS_WRITE)
 
 
-def members_router(database: Database, cursors: Cursors) -> APIRouter:
+def members_router(database: Database, cursors: Cursors, changes: Changes) -> APIRouter:
     """Routes over who is in which group of a control database."""
     router = APIRouter(route_class=ScopedRoute, tags=["groups"])
 
@@ -50,9 +51,9 @@ def members_router(database: Database, cursors: Cursors) -> APIRouter:
         responses={**NOTHING, **problem_responses(UNKNOWN_GROUP, UNKNOWN_PRINCIPAL)},
         openapi_extra=_WRITE,
     )
-    def add(group: InGroup, principal_id: PrincipalId) -> None:
-        with database.transaction() as session:
-            add_member(session, group, principal_id)
+    def add(request: Request, group: InGroup, principal_id: PrincipalId) -> None:
+        with changes.by(request) as change:
+            add_member(change.session, group, principal_id)
 
     @router.delete(
         "/groups/{group}/principals/{principal_id}",
@@ -63,9 +64,9 @@ def members_router(database: Database, cursors: Cursors) -> APIRouter:
         responses={**NOTHING, **problem_responses(UNKNOWN_GROUP, UNKNOWN_PRINCIPAL, LAST_ADMIN)},
         openapi_extra=_WRITE,
     )
-    def remove(group: InGroup, principal_id: PrincipalId, *, force: Force = False) -> None:
-        with database.transaction() as session:
-            remove_member(session, group, principal_id, force=force)
+    def remove(request: Request, group: InGroup, principal_id: PrincipalId, *, force: Force = False) -> None:
+        with changes.by(request) as change:
+            remove_member(change.session, group, principal_id, force=force)
 
     @router.put(
         "/groups/{group}/groups/{member}",
@@ -84,9 +85,9 @@ def members_router(database: Database, cursors: Cursors) -> APIRouter:
         },
         openapi_extra=_WRITE,
     )
-    def add_nested(group: InGroup, member: InGroup) -> None:
-        with database.transaction() as session:
-            nest(session, group, member)
+    def add_nested(request: Request, group: InGroup, member: InGroup) -> None:
+        with changes.by(request) as change:
+            nest(change.session, group, member)
 
     @router.delete(
         "/groups/{group}/groups/{member}",
@@ -97,8 +98,8 @@ def members_router(database: Database, cursors: Cursors) -> APIRouter:
         responses={**NOTHING, **problem_responses(UNKNOWN_GROUP, LAST_ADMIN)},
         openapi_extra=_WRITE,
     )
-    def remove_nested(group: InGroup, member: InGroup, *, force: Force = False) -> None:
-        with database.transaction() as session:
-            unnest(session, group, member, force=force)
+    def remove_nested(request: Request, group: InGroup, member: InGroup, *, force: Force = False) -> None:
+        with changes.by(request) as change:
+            unnest(change.session, group, member, force=force)
 
     return router

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from api.auth import ScopedRoute, needs
+from api.changes import Changes
 from api.cursors import Cursor, Cursors, InvalidCursor, Limit
 from api.idempotency import Creations, IdempotencyKey, creation_responses
 from api.schemas.access import Force, NewPrincipal, PrincipalId, PrincipalPage, PrincipalView
@@ -40,7 +41,7 @@ _READ, _WRITE = needs(Scope.PRINCIPALS_READ), needs(Scope.PRINCIPALS_WRITE)
 _LIST = "principals"
 
 
-def principals_router(database: Database, cursors: Cursors, creations: Creations) -> APIRouter:
+def principals_router(database: Database, cursors: Cursors, creations: Creations, changes: Changes) -> APIRouter:
     """Routes over the principals of a control database."""
     router = APIRouter(route_class=ScopedRoute, tags=["principals"])
 
@@ -115,9 +116,9 @@ def principals_router(database: Database, cursors: Cursors, creations: Creations
         },
         openapi_extra=_WRITE,
     )
-    def disable(principal_id: PrincipalId, *, force: Force = False) -> PrincipalView:
-        with database.transaction() as session:
-            return _view(session, disable_principal(session, principal_id, force=force))
+    def disable(request: Request, principal_id: PrincipalId, *, force: Force = False) -> PrincipalView:
+        with changes.by(request) as change:
+            return _view(change.session, disable_principal(change.session, principal_id, force=force))
 
     @router.post(
         "/principals/{principal_id}/enable",
@@ -128,9 +129,9 @@ def principals_router(database: Database, cursors: Cursors, creations: Creations
         responses={**shown(200, PRINCIPAL), **problem_responses(UNKNOWN_PRINCIPAL)},
         openapi_extra=_WRITE,
     )
-    def enable(principal_id: PrincipalId) -> PrincipalView:
-        with database.transaction() as session:
-            return _view(session, enable_principal(session, principal_id))
+    def enable(request: Request, principal_id: PrincipalId) -> PrincipalView:
+        with changes.by(request) as change:
+            return _view(change.session, enable_principal(change.session, principal_id))
 
     return router
 

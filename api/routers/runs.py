@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from api.auth import ScopedRoute, caller_of, needs
+from api.changes import Changes
 from api.cursors import Cursor, Cursors, InvalidCursor, Limit
 from api.idempotency import Creations, IdempotencyKey, creation_responses
 from api.run_feed import RunFeed, TooManyListeners
@@ -40,7 +41,9 @@ _UNKNOWN = UnknownRun("there is no run of this id")
 _EVENT_STREAM = "text/event-stream"
 
 
-def runs_router(database: Database, cursors: Cursors, creations: Creations, feed: RunFeed) -> APIRouter:
+def runs_router(
+    database: Database, cursors: Cursors, creations: Creations, changes: Changes, feed: RunFeed
+) -> APIRouter:
     """Routes over the run queue of a database."""
     router = APIRouter(route_class=ScopedRoute, tags=["runs"])
 
@@ -142,9 +145,9 @@ def runs_router(database: Database, cursors: Cursors, creations: Creations, feed
         },
         openapi_extra=needs(Scope.RUNS_WRITE),
     )
-    def cancel_run(run_id: RunId) -> Response:
-        with database.transaction() as session:
-            run = queue.cancel(session, run_id)
+    def cancel_run(request: Request, run_id: RunId) -> Response:
+        with changes.by(request) as change:
+            run = queue.cancel(change.session, run_id)
         return json_response(RunRead.of(run), HTTPStatus.ACCEPTED)
 
     @router.post(

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.auth import ScopedRoute, caller_of, needs
+from api.changes import Changes
 from api.cursors import Cursor, Cursors, InvalidCursor, Limit
 from api.routers.runs import json_response
 from api.schemas.examples import NOTHING, created, created_response, shown
@@ -27,7 +28,7 @@ _UNKNOWN = problem_responses(
 _PAUSED = EXAMPLE_SCHEDULE | {"paused_at": "2026-02-01T09:30:00Z", "next_ticks": []}
 
 
-def schedules_router(database: Database, cursors: Cursors) -> APIRouter:
+def schedules_router(database: Database, cursors: Cursors, changes: Changes) -> APIRouter:
     """Routes over the schedules of a control database."""
     router = APIRouter(route_class=ScopedRoute, tags=["schedules"])
 
@@ -88,8 +89,10 @@ def schedules_router(database: Database, cursors: Cursors) -> APIRouter:
     def put(request: Request, schedule: ScheduleName, body: SchedulePlan) -> Response:
         check_pipeline(body.pipeline)
         made_by = caller_of(request.scope).principal_id
-        with database.transaction() as session:
-            changed, is_new = schedules.put_schedule(session, schedule, body.plan(), created_by=made_by)
+        with changes.by(request) as change:
+            changed, is_new = schedules.put_schedule(change.session, schedule, body.plan(), created_by=made_by)
+            if is_new:
+                change.status, change.location = HTTPStatus.CREATED, f"/schedules/{schedule}"
         view = ScheduleRead.of(changed)
         return created_response(view, f"/schedules/{schedule}") if is_new else json_response(view, HTTPStatus.OK)
 
@@ -102,9 +105,9 @@ def schedules_router(database: Database, cursors: Cursors) -> APIRouter:
         responses={**shown(200, _PAUSED), **_UNKNOWN},
         openapi_extra=_WRITE,
     )
-    def pause(schedule: ScheduleName) -> ScheduleRead:
-        with database.transaction() as session:
-            return ScheduleRead.of(schedules.pause_schedule(session, schedule))
+    def pause(request: Request, schedule: ScheduleName) -> ScheduleRead:
+        with changes.by(request) as change:
+            return ScheduleRead.of(schedules.pause_schedule(change.session, schedule))
 
     @router.post(
         "/schedules/{schedule}/resume",
@@ -115,9 +118,9 @@ def schedules_router(database: Database, cursors: Cursors) -> APIRouter:
         responses={**shown(200, EXAMPLE_SCHEDULE), **_UNKNOWN},
         openapi_extra=_WRITE,
     )
-    def resume(schedule: ScheduleName) -> ScheduleRead:
-        with database.transaction() as session:
-            return ScheduleRead.of(schedules.resume_schedule(session, schedule))
+    def resume(request: Request, schedule: ScheduleName) -> ScheduleRead:
+        with changes.by(request) as change:
+            return ScheduleRead.of(schedules.resume_schedule(change.session, schedule))
 
     @router.delete(
         "/schedules/{schedule}",
@@ -128,8 +131,8 @@ def schedules_router(database: Database, cursors: Cursors) -> APIRouter:
         responses={**NOTHING, **_UNKNOWN},
         openapi_extra=_WRITE,
     )
-    def delete(schedule: ScheduleName) -> None:
-        with database.transaction() as session:
-            schedules.delete_schedule(session, schedule)
+    def delete(request: Request, schedule: ScheduleName) -> None:
+        with changes.by(request) as change:
+            schedules.delete_schedule(change.session, schedule)
 
     return router

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from governance.audit.event import Event
+from governance.audit.models import NAME, TEXT
 from kit.keyring import KeyRing, Mac, Purpose
 
 FORMAT = 1
@@ -81,6 +83,22 @@ def anchor_mac(
     return _mac(ring, data, "audit.anchor", key_id)
 
 
+def row_of(ring: KeyRing, at: datetime, event: Event) -> dict[str, Any]:
+    """An event as a row, before it has a place in a chain."""
+    return {
+        "at": at,
+        "service": _text(event.service, NAME),
+        "action": _text(event.action, TEXT),
+        "principal": _text(event.principal, TEXT),
+        "status": event.status,
+        "error": _text(event.error, TEXT),
+        "request_id": _text(event.request_id, NAME),
+        "customer": None if event.customer is None else keyed_hash(ring, event.customer, "customer"),
+        "source": None if event.source is None else keyed_hash(ring, event.source, "source"),
+        "params": canonical_params(event.params).replace("\\u0000", "\\ufffd"),
+    }
+
+
 def keyed_hash(ring: KeyRing, value: str, what: str) -> str:
     """What is kept of a customer's id or an address."""
     return _short(ring.mac(Purpose.AUDIT, value.encode("utf-8", "replace"), context=f"audit.{what}"))
@@ -99,6 +117,13 @@ def canonical_params(params: Mapping[str, str]) -> str:
 def micros(at: datetime) -> int:
     """Microseconds since 1970, exactly."""
     return int(at.timestamp()) * 1_000_000 + at.microsecond
+
+
+def _text(value: str | None, length: int) -> str | None:
+    """As every database takes it: no NUL, no lone surrogate, not too long."""
+    if value is None:
+        return None
+    return value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")[:length]
 
 
 def _short(mac: Mac) -> str:

@@ -53,6 +53,13 @@ def append(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     )
 
 
+def locked_head(session: Session, number: int) -> tuple[int, bytes]:
+    """Number and digest of a writer's newest row; nobody else appends to its chain until the session ends."""
+    head = select(AuditWriter.head_seq, AuditWriter.head_digest).where(AuditWriter.number == number).with_for_update()
+    row = session.execute(head).one()
+    return row.head_seq, row.head_digest
+
+
 def close(session: Session, number: int) -> None:
     """Note that a writer has ended in good order."""
     session.execute(update(AuditWriter).where(AuditWriter.number == number).values(closed_at=now()))

@@ -22,7 +22,7 @@ from typing import Any, Self
 
 from governance.audit import chain, store
 from governance.audit.event import Event
-from governance.audit.models import NAME, TEXT
+from governance.audit.models import TEXT
 from kit.clock import now
 from kit.db import Database
 from kit.errors import Unavailable
@@ -201,20 +201,7 @@ class _Chain:
     def add(self, time_ns: int, event: Event) -> None:
         """Make the event the next row. Time never goes backwards within a chain."""
         at = max(_EPOCH + timedelta(microseconds=time_ns // 1000), self._at)
-        self.unwritten.append(
-            {
-                "at": at,
-                "service": _text(event.service, NAME),
-                "action": _text(event.action, TEXT),
-                "principal": _text(event.principal, TEXT),
-                "status": event.status,
-                "error": _text(event.error, TEXT),
-                "request_id": _text(event.request_id, NAME),
-                "customer": self._hash(event.customer, "customer"),
-                "source": self._hash(event.source, "source"),
-                "params": chain.canonical_params(event.params).replace("\\u0000", "\\ufffd"),
-            }
-        )
+        self.unwritten.append(chain.row_of(self._ring, at, event))
         self._at = at
 
     def write(self, session: Any) -> None:
@@ -239,9 +226,6 @@ class _Chain:
         """The rows are durable."""
         self._seq, self._digest = self.unwritten[-1]["seq"], self.unwritten[-1]["digest"]
         self.unwritten, self.complete = [], False
-
-    def _hash(self, value: str | None, what: str) -> str | None:
-        return None if value is None else chain.keyed_hash(self._ring, value, what)
 
 
 class _Counts:
@@ -292,10 +276,3 @@ class _Counts:
         for (service, action, status, error), count in full.items():
             event = Event(service, action, status=status, error=error, params={"not_kept_one_by_one": str(count)})
             waiting.append((time.time_ns(), event))
-
-
-def _text(value: str | None, length: int) -> str | None:
-    """As every database takes it: no NUL, no lone surrogate, not too long."""
-    if value is None:
-        return None
-    return value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")[:length]

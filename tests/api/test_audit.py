@@ -103,6 +103,19 @@ def test_changes_are_recorded_with_what_was_changed(served: Served) -> None:
     assert failed["status"] >= 400
 
 
+def test_a_change_is_told_with_it_once_and_a_refused_or_repeated_one_is_none(served: Served) -> None:
+    headers = {"Authorization": f"Bearer {served.officer}", "Idempotency-Key": "k1"}
+    made, again = (served.client.post("/groups", json={"name": "team_a"}, headers=headers) for _ in range(2))
+    assert (made.status_code, again.headers["idempotency-replayed"]) == (201, "true")
+    taken = served.client.post("/groups", json={"name": "team_a"}, headers=headers | {"Idempotency-Key": "k2"})
+    assert taken.status_code == 409
+    assert served.client.delete("/groups/team_a", headers=headers).status_code == 204
+    told = [row for row in kept(served.database) if row.service == "groups"]
+    assert [(row.action, row.status) for row in told] == [("create_group", 201), ("delete_group", 204)]
+    assert json.loads(told[1].params)["group"] == "team_a"
+    assert told[1].request_id
+
+
 def test_reading_the_trail_is_recorded_with_whose_part_was_read(served: Served) -> None:
     served.get("/customers/C1", served.officer)
     (read,) = events(served, 1, action="get_customer", customer="C1")

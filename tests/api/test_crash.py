@@ -1,7 +1,9 @@
-"""The API is killed between the insert and the answer; who asked sends the request again. A run has all its rows, and is there once."""
+"""The API is killed between the insert and the answer; who asked sends the request again. A run has all its rows, its
+audit event too, and is there once."""
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -18,8 +20,11 @@ from sqlalchemy import select
 from api.models import IdempotentRequest
 from governance.access import Scope
 from governance.api_keys import create_key
+from governance.audit.models import AuditRow
 from kit.db import Database
 from kit.faults import API_BOUNDARIES
+from kit.settings import Settings
+from tests.governance.audit.trails import breaks
 from workers.models import Run, RunEvent, RunKey
 
 SERVER = """
@@ -79,6 +84,7 @@ def killed_and_asked_again(database: Database, home: Path, kills: int, per_serve
         answers[cut_off] = first.json()["id"]
     server.listener.close()
     agree(database, set(answers.values()), len(answers))
+    assert breaks(database, Settings(home=home).key_ring()) == []
 
 
 def agree(database: Database, answered: set[str], asked: int) -> None:
@@ -93,10 +99,15 @@ def agree(database: Database, answered: set[str], asked: int) -> None:
         kept = session.scalars(select(IdempotentRequest)).all()
         assert {row.headers["location"].removeprefix("/runs/") for row in kept if row.headers} == runs
         assert len(kept) == len(runs)
+        asked_for = select(AuditRow.params).where(AuditRow.action == "create_run", AuditRow.status == 202)
+        told = [json.loads(params)["location"] for params in session.scalars(asked_for)]
+        assert sorted(told) == sorted(f"/runs/{run}" for run in runs), (
+            "no run without its event, no event without its run"
+        )
 
 
 def test_killed_between_insert_and_answer(database: Database, tmp_path: Path) -> None:
-    killed_and_asked_again(database, tmp_path / "home", kills=2, per_server=1, seed=3)
+    killed_and_asked_again(database, tmp_path / "home", kills=2, per_server=1, seed=6)
 
 
 @pytest.mark.long

@@ -16,10 +16,12 @@ from starlette.responses import Response
 from starlette.testclient import TestClient
 
 from api.auth import CALLER
+from api.changes import Changes
 from api.errors import install_error_handlers
 from api.idempotency import KEPT_FOR, REPLAYED, Creations, IdempotencyKey
 from api.models import IdempotentRequest
 from governance.access import Caller
+from governance.audit import RecordedChanges
 from kit.db import Database
 from kit.keyring import KeyRing, Purpose
 from tests.fixtures.runs import AS_OF
@@ -33,7 +35,10 @@ class Shop:
     def __init__(self, database: Database, home: Path) -> None:
         self.database = database
         self.ring = KeyRing(home / "keyring.json")
-        self.client = TestClient(self._app(Creations(database, self.ring)), raise_server_exceptions=False)
+        self.client = TestClient(
+            self._app(Creations(Changes(RecordedChanges(database, self.ring, name="shop")), self.ring)),
+            raise_server_exceptions=False,
+        )
 
     def _app(self, creations: Creations) -> FastAPI:
         app = FastAPI()

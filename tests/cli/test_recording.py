@@ -27,6 +27,20 @@ def test_commands_that_do_something_are_recorded_with_their_end(c360: Command, t
     assert c360(tmp_path, "audit", "verify", "--json").document["whole"]
 
 
+def test_a_change_is_recorded_with_it_and_a_command_that_fails_by_its_end(c360: Command, tmp_path: Path) -> None:
+    for name, code in (("team_a", 0), ("team_a", 1), ("team_b", 0)):
+        assert c360(tmp_path, "group", "create", name, "--json").code == code
+    events = c360(tmp_path, "audit", "list", "--json").document["events"][::-1]
+    assert [(event["action"], event["status"]) for event in events] == [
+        ("group create", 200),
+        ("group create", 500),
+        ("group create", 200),
+    ]
+    verified = c360(tmp_path, "audit", "verify", "--json").document
+    assert verified["whole"]
+    assert verified["rows_not_anchored_yet"] == 0
+
+
 @pytest.mark.parametrize(
     "arguments", [["sql", "SELECT 1"], ["land", "sample"], ["nothing"], ["pipeline"], ["--help"], []], ids=" ".join
 )

@@ -51,7 +51,7 @@ def test_a_worker_carries_out_what_is_asked_for_and_leaves_in_good_order(home: P
     assert run.versions_out["gold.customer_360"] >= 0
     assert run.versions_in is not None
     assert run.versions_in["silver.customers"] == run.versions_out["silver.customers"]
-    assert run.code_version == code_version()
+    assert (run.code_version or "").startswith(code_version().removesuffix(".dirty"))
     database.close()
 
 
