@@ -107,6 +107,7 @@ def _print_events(rows: list[AuditRow]) -> None:
 def _counts(seen: Verification) -> dict[str, object]:
     return {
         "rows": seen.rows,
+        "rows_swept": seen.swept,
         "rows_not_anchored_yet": seen.unanchored,
         "writers": seen.writers,
         "anchors": seen.anchors,
@@ -117,5 +118,7 @@ def _counts(seen: Verification) -> dict[str, object]:
 def _print_verdict(seen: Verification, breaks: list[Break]) -> None:
     verdict = "[red]The trail is broken.[/red]" if breaks else "[green]The trail is whole.[/green]"
     out.print(f"{verdict} {seen.rows:,} rows of {seen.writers:,} writers, {seen.anchors:,} anchors.", highlight=False)
+    if seen.swept:
+        out.print(f"{seen.swept:,} older rows are in system.access.audit only.", highlight=False)
     if seen.anchor is not None and not breaks:
         out.print(f"Newest anchor, to be noted elsewhere: {seen.anchor}", highlight=False, soft_wrap=True)

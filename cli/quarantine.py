@@ -15,6 +15,7 @@ from rich.table import Table
 from cli.installation import at
 from cli.options import Home, Json
 from cli.output import out, print_json, reporting
+from cli.recording import record_reading
 from kit.clock import today
 from kit.ids import new_id
 from pipelines import repair
@@ -50,10 +51,14 @@ def list_command(
 
 @app.command("show")
 def show_command(row_id: Id, home: Home = None, json: Json = False) -> None:
-    """One row, whole, and the record it comes from. This is personal data."""
-    with reporting(json=json), _context(home) as context:
-        row = repair.held_row(context, row_id)
-    print_json({**row, "record": orjson.loads(row["record"])})
+    """One row, whole, and the record it comes from. This is personal data: who sees whose is recorded first."""
+    with reporting(json=json):
+        with _context(home) as context:
+            row = repair.held_row(context, row_id)
+        record = orjson.loads(row["record"])
+        fields = " ".join(sorted({*record, *(row["original"] or ())}))
+        record_reading(at(home), row["customer_id"], row=row["quarantine_id"], dataset=row["dataset"], fields=fields)
+    print_json({**row, "record": record})
 
 
 @app.command("repair")

@@ -50,12 +50,24 @@ def begin_command(app: typer.Typer, arguments: Sequence[str]) -> None:
 @contextmanager
 def changing(installation: Installation) -> Iterator[Session]:
     """A transaction of the control database; the event of the command is there if and only if the change is."""
-    database, ring = installation.database, installation.key_ring
-    if _command.changes is None or _command.changes.database is not database:
-        _command.changes = RecordedChanges(database, ring, name=f"cli {writer_name()}")
-    with _command.changes.transaction(lambda: _event(_command.action, 0)) as session:
+    with _changes_of(installation).transaction(lambda: _event(_command.action, 0)) as session:
         yield session
     _command.has_recorded = True
+
+
+def record_reading(installation: Installation, customer: str | None, **what: str) -> None:
+    """Call before data of a person are shown: who sees whose, and what of it, is durable when this returns, or it raises."""
+    event = _event(_command.action, 0, **what)._replace(customer=customer)
+    with _changes_of(installation).transaction(lambda: event):
+        """Nothing but the event."""
+    _command.has_recorded = True
+
+
+def _changes_of(installation: Installation) -> RecordedChanges:
+    database = installation.database
+    if _command.changes is None or _command.changes.database is not database:
+        _command.changes = RecordedChanges(database, installation.key_ring, name=f"cli {writer_name()}")
+    return _command.changes
 
 
 def record_command(app: typer.Typer, arguments: Sequence[str], code: int) -> None:
@@ -79,8 +91,9 @@ def record_command(app: typer.Typer, arguments: Sequence[str], code: int) -> Non
         database.close()
 
 
-def _event(action: str, code: int) -> Event:
-    return Event("cli", action, f"user:{os.getuid()}", status=500 if code else 200, params={"exit": str(code)})
+def _event(action: str, code: int, **what: str) -> Event:
+    params = {"exit": str(code), **what}
+    return Event("cli", action, f"user:{os.getuid()}", status=500 if code else 200, params=params)
 
 
 def _words(app: typer.Typer, arguments: Sequence[str]) -> list[str]:

@@ -15,12 +15,17 @@ from types import TracebackType
 from typing import Self
 
 from cli.installation import Installation
+from governance.audit import RecordedChanges
+from governance.audit.sweep import sweep
 from kit.db import Database
 from kit.ids import new_id
 from kit.leash import Leash, stay_on_leash
 from kit.logging import configure
 from kit.settings import Settings
+from lakehouse.checkpoints import Checkpoints
 from pipelines.compose import writer_name
+from pipelines.flows.export import exported_upto
+from pipelines.system.access.audit import dataset as audit
 from workers import firing, queue
 from workers.heart import Heart
 from workers.loop import Duty, Worker
@@ -57,6 +62,7 @@ def build_worker(
         duties=(
             Duty("beginning scheduled runs", 1.0, firing.enqueue_due),
             Duty("forgetting old runs", 3600.0, _forgetting(settings.run_retention_days)),
+            Duty("sweeping the audit trail", 3600.0, _sweeping(installation)),
         ),
     )
 
@@ -150,3 +156,17 @@ def _forgetting(days: int) -> Callable[[Database], None]:
                 purged = queue.purge(session, keep=timedelta(days=days), limit=_PURGED_AT_ONCE)
 
     return forget
+
+
+def _sweeping(installation: Installation) -> Callable[[Database], None]:
+    """Audit rows that the lake has, and that are old."""
+    keep = timedelta(days=installation.settings.audit_retention_days)
+
+    def sweep_audit(database: Database) -> None:
+        if not (upto := exported_upto(Checkpoints(database), audit)):
+            return
+        name = f"worker {writer_name()}"
+        with RecordedChanges(database, installation.key_ring, name=name) as changes:
+            sweep(changes, installation.key_ring, exported=upto, keep=keep, by=name)
+
+    return sweep_audit

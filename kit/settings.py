@@ -39,6 +39,11 @@ class Settings(BaseSettings):
         description="How long a worker that is to stop lets its runs go on before it gives them back",
     )
     run_retention_days: int = Field(default=90, ge=1, description="How long ended runs are kept")
+    audit_retention_days: int = Field(
+        default=90,
+        ge=1,
+        description="How long audit rows that system.access.audit has are kept in the control database too",
+    )
     online_map_mb: int = Field(default=4096, ge=64, description="Address space of the online store, MiB (sparse)")
     keyring: SecretStr = Field(
         default=SecretStr(""), description="The key ring itself, as JSON; default: a file of mode 600 in home"

@@ -83,6 +83,12 @@ def anchor_mac(
     return _mac(ring, data, "audit.anchor", key_id)
 
 
+def sweep_mac(ring: KeyRing, who: Identity, head: Head, key_id: str | None = None) -> Mac | None:
+    """The keyed hash of rows of a chain having been swept up to a head, under the ring's current key or the one named."""
+    data = _canonical([FORMAT, who.id, head.writer, head.seq, head.digest.hex()])
+    return _mac(ring, data, "audit.sweep", key_id)
+
+
 def row_of(ring: KeyRing, at: datetime, event: Event) -> dict[str, Any]:
     """An event as a row, before it has a place in a chain."""
     return {

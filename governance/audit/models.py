@@ -1,4 +1,4 @@
-"""Tables of the audit trail. Rows are only ever added; the exception are the heads of a writer, which nothing is proved by.
+"""Tables of the audit trail. Rows are only ever added, until they are swept; a writer's own row changes, which nothing is proved by.
 
 There are no foreign keys: what holds the rows together is proved by their digests, and a check per row would cost as much as the row.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Index, Integer, LargeBinary, String, Text
+from sqlalchemy import BigInteger, Index, Integer, LargeBinary, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kit.db import Base
@@ -19,7 +19,8 @@ NAME, TEXT = 64, 200
 class AuditWriter(Base):
     """One process's chain. ``key_id`` names the key of the ring that the chain's own key is derived from.
 
-    ``head_seq`` is the newest row, ``anchored_seq`` the newest that an anchor binds: where writing goes on, not evidence.
+    ``head_seq`` is the newest row, ``anchored_seq`` the newest that an anchor binds: where writing goes on, not evidence. Rows up to
+    ``swept_seq`` are not kept here any more (sweep.py); ``swept_mac`` proves that it was us who removed them.
     """
 
     __tablename__ = "audit_writer"
@@ -33,6 +34,9 @@ class AuditWriter(Base):
     head_seq: Mapped[int] = mapped_column(BigInteger)
     head_digest: Mapped[bytes] = mapped_column(LargeBinary(32))
     anchored_seq: Mapped[int] = mapped_column(BigInteger)
+    swept_seq: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))
+    swept_key_id: Mapped[str | None] = mapped_column(String(NAME))
+    swept_mac: Mapped[bytes | None] = mapped_column(LargeBinary(32))
 
 
 class AuditRow(Base):

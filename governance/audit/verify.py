@@ -33,9 +33,10 @@ class Break:
 
 @dataclass(slots=True)
 class Verification:
-    """What was looked at. ``anchor`` is the newest one: number and keyed hash, which an outsider may keep as a witness."""
+    """What was looked at. ``swept`` rows are not here any more, by our own doing. ``anchor`` is the newest one: number and keyed hash, which an outsider may keep as a witness."""
 
     rows: int = 0
+    swept: int = 0
     unanchored: int = 0
     writers: int = 0
     anchors: int = 0
@@ -112,9 +113,14 @@ def _chain(
         reason = "its writer is gone" if writer is None else f"the key ring has no audit key {writer.key_id} any more"
         yield Break(f"row {number}-1", reason)
         return
-    heads = _heads(database, number)
+    begin = _begin(database, ring, writer)
+    if isinstance(begin, Break):
+        yield begin
+        return
+    seen.swept += begin.seq
+    heads = (bound for bound in _heads(database, number) if bound.seq > begin.seq)
     head = next(heads, None)
-    seq, digest, unanchored = 0, b"", 0
+    seq, digest, unanchored = begin.seq, begin.digest, 0
     for row in _rows(database, number):
         if row["seq"] != seq + 1:
             yield Break(f"row {number}-{seq + 1}", f"missing; the next that is there is {number}-{row['seq']}")
@@ -136,6 +142,26 @@ def _chain(
         yield Break(f"row {number}-{seq + 1}", f"missing; an anchor binds rows up to {number}-{head.seq}")
     elif writer.head_seq > seq:
         yield Break(f"row {number}-{seq + 1}", f"missing; the writer had written up to {number}-{writer.head_seq}")
+
+
+def _begin(database: Database, ring: KeyRing, writer: AuditWriter) -> Head | Break:
+    """The head up to which rows were swept, if it was us who did it; where none were, the one before the first row."""
+    if not writer.swept_seq:
+        return Head(writer.number, 0, b"")
+    where = f"row {writer.number}-{writer.swept_seq}"
+    query = select(AuditHead.writer, AuditHead.seq, AuditHead.digest)
+    with database.reading() as session:
+        bound = session.execute(
+            query.where(AuditHead.writer == writer.number, AuditHead.seq == writer.swept_seq)
+        ).first()
+    if bound is None:
+        return Break(where, "rows up to here were removed, and no anchor binds it")
+    mac = chain.sweep_mac(ring, _identity(writer), Head(*bound), writer.swept_key_id or "")
+    if mac is None:
+        return Break(where, f"the key ring has no audit key {writer.swept_key_id} any more")
+    if not hmac.compare_digest(mac.digest, writer.swept_mac or b""):
+        return Break(where, "rows up to here were removed by somebody else than us")
+    return Head(*bound)
 
 
 def _identity(writer: AuditWriter) -> Identity:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from kit.errors import Invalid
 from kit.faults import boundary
-from lakehouse.checkpoints import Batch
+from lakehouse.checkpoints import Batch, Checkpoints
 from lakehouse.dataset import Dataset, Exported
 from lakehouse.lease import Lease
 from lakehouse.properties import arrow_schema
@@ -38,7 +38,7 @@ def run_exported(context: FlowContext, dataset: Dataset) -> FlowResult:
             context.engine.create(dataset, lease)
         if (left := context.checkpoints.planned(dataset.name)) is not None:
             _append(context, dataset, export, left, lease, result)
-        after, upto = _position(context, dataset), export.end()
+        after, upto = exported_upto(context.checkpoints, dataset), export.end()
         if upto > after:
             batch = context.checkpoints.plan(
                 dataset.name,
@@ -58,7 +58,7 @@ def run_exported(context: FlowContext, dataset: Dataset) -> FlowResult:
 def _append(
     context: FlowContext, dataset: Dataset, export: Export, batch: Batch, lease: Lease, result: FlowResult
 ) -> None:
-    after, upto = _position(context, dataset), batch.inputs[_source(dataset)]
+    after, upto = exported_upto(context.checkpoints, dataset), batch.inputs[_source(dataset)]
 
     def write() -> tuple[int, int]:
         if context.engine.batch(dataset.name, dataset.name) >= batch.batch:
@@ -83,9 +83,9 @@ def _append(
     result.rows_written += written
 
 
-def _position(context: FlowContext, dataset: Dataset) -> int:
-    """Up to where the keeper's rows are in the table."""
-    last = context.checkpoints.last(dataset.name)
+def exported_upto(checkpoints: Checkpoints, dataset: Dataset) -> int:
+    """The position up to which the keeper's rows are in the table."""
+    last = checkpoints.last(dataset.name)
     return 0 if last is None else last.inputs[_source(dataset)]
 
 

@@ -167,6 +167,10 @@ def test_what_does_not_fit_is_refused_and_never_shown(desk: Desk) -> None:
     assert desk.said("quarantine", "show", "nothing").code != 0
     shown = desk.said("quarantine", "show", row["quarantine_id"][:10]).document
     assert shown["original"]["status"] == "payed"
+    (read,) = desk.said("audit", "list", "--customer", "c1", "--json").document["events"]
+    assert (read["action"], read["params"]["row"]) == ("quarantine show", row["quarantine_id"])
+    assert {"customer_id", "status"} <= set(read["params"]["fields"].split())
+    assert "payed" not in str(read), "names of fields, no values"
     assert "payed" not in desk.said("quarantine", "list").stdout
 
 

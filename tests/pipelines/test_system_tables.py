@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from cli.working import _sweeping
 from governance.audit import Event
 from lakehouse.query import run_query
 from pipelines.catalog import load_catalog
 from pipelines.runner import run_pipeline
 from tests.fixtures.runs import Runs
-from tests.governance.audit.trails import read, trail_of
+from tests.governance.audit.trails import breaks, kept, read, trail_of
 from tests.lake_state import versions
 from tests.platform import Platform
 from workers import queue
@@ -92,3 +93,22 @@ def test_what_was_recorded_is_asked_in_sql(platform: Platform) -> None:
     everything = repr(ask(platform, "SELECT * FROM system.access.audit"))
     assert "192.0.2.1" not in everything
     assert "'C1'" not in everything
+
+
+def test_what_the_table_has_is_swept_and_what_it_has_not_is_kept(platform: Platform) -> None:
+    database, ring = platform.installation.database, platform.installation.key_ring
+    platform.installation.settings = platform.installation.settings.model_copy(update={"audit_retention_days": 0})
+    sweep_audit = _sweeping(platform.installation)
+    with trail_of(database, ring) as trail:
+        trail.record(read(1))
+    sweep_audit(database)
+    assert len(kept(database)) == 1, "the table has nothing yet"
+    run_system(platform)
+    with trail_of(database, ring) as trail:
+        trail.record(read(2))
+    sweep_audit(database)
+    assert [row.action for row in kept(database)] == ["get_customer", "sweep"]
+    assert breaks(database, ring) == []
+    run_system(platform)
+    rows = ask(platform, "SELECT event_id FROM system.access.audit WHERE action_name = 'get_customer'")
+    assert len({row["event_id"] for row in rows}) == len(rows) == 2
