@@ -21,6 +21,9 @@ from kit.telemetry import Requests
 
 MAX_BODY_BYTES = 1 << 20
 
+IS_HEAD = "c360.is_head"
+"""Key in the ASGI scope: whether nobody will see a body. Where one would not end by itself, a route looks."""
+
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _ALWAYS = [
     (b"x-content-type-options", b"nosniff"),
@@ -55,9 +58,9 @@ class Edge:
         began = time.perf_counter()
         headers = dict(scope["headers"])
         request_id = _request_id(headers.get(b"x-request-id"))
-        inner = {**scope, "path": _path_as_sent(scope), REQUEST_ID: request_id.decode()}
-        correlate(request_id=inner[REQUEST_ID])  # each request has a task of its own
         is_head = scope["method"] == "HEAD"
+        inner = {**scope, "path": _path_as_sent(scope), REQUEST_ID: request_id.decode(), IS_HEAD: is_head}
+        correlate(request_id=inner[REQUEST_ID])  # each request has a task of its own
         if is_head:
             inner["method"] = "GET"
         status = 0

@@ -11,7 +11,7 @@ from kit.clock import now
 from kit.db import Database
 from kit.telemetry import Telemetry, gauge, gauges
 from lakehouse.online.store import OnlineStore
-from workers.queue import queue_figures
+from workers.queue import presences, queue_figures
 
 
 def tell_figures(telemetry: Telemetry, *, database: Database, store: OnlineStore, view: str, trail: AuditTrail) -> None:
@@ -31,12 +31,17 @@ def tell_figures(telemetry: Telemetry, *, database: Database, store: OnlineStore
 
     def of_queue() -> Iterable[Metric]:
         with database.reading() as session:
-            figures = queue_figures(session)
+            figures, workers = queue_figures(session), presences(session)
         yield gauges("c360_runs", "Runs that are kept, by state.", "state", figures.runs)
         yield gauge(
             "c360_queue_wait_seconds", "How long the run that waits longest could have begun.", figures.waiting_seconds
         )
         yield gauge("c360_busy_workers", "Workers that have runs.", figures.workers)
+        by_state = {"alive": workers.alive, "silent": workers.silent}
+        yield gauges("c360_workers", "Workers; silent ones have ended without a word.", "state", by_state)
+        if workers.age_seconds is not None:
+            says = "Since the sign of life of the worker that was silent longest; each gives one every ten seconds."
+            yield gauge("c360_worker_heartbeat_age_seconds", says, workers.age_seconds)
         if figures.lease_seconds_left is not None:
             says = "Until the first lease of a running run ends; below 0: its worker is gone."
             yield gauge("c360_worker_lease_seconds_left", says, figures.lease_seconds_left)

@@ -29,6 +29,7 @@ from pipelines.system.access.audit import dataset as audit
 from workers import firing, queue
 from workers.heart import Heart
 from workers.loop import Duty, Worker
+from workers.presence import BEAT_SECONDS, Presence
 from workers.runners.base import Runner
 from workers.runners.embedded import EmbeddedRunner
 
@@ -50,16 +51,18 @@ def build_worker(
         lease_seconds=settings.worker_lease_seconds,
         beat_seconds=settings.worker_lease_seconds / 4,
     )
+    name, wanted = f"{writer_name()}:{new_id('worker')[-6:]}", concurrency or settings.worker_concurrency
     embedded = EmbeddedRunner(heart.until, options=("--home", str(settings.home)))
     return Worker(
         installation.database,
         heart,
         {"embedded": embedded, "spark": embedded, **_databricks(installation.settings)},
-        name=f"{writer_name()}:{new_id('worker')[-6:]}",  # a process id comes again
-        concurrency=concurrency or settings.worker_concurrency,
+        name=name,
+        concurrency=wanted,
         poll_seconds=settings.worker_poll_seconds,
         grace_seconds=settings.worker_grace_seconds if grace_seconds is None else grace_seconds,
         duties=(
+            Duty("giving a sign of life", BEAT_SECONDS, Presence(name, wanted).show),
             Duty("beginning scheduled runs", 1.0, firing.enqueue_due),
             Duty("forgetting old runs", 3600.0, _forgetting(settings.run_retention_days)),
             Duty("sweeping the audit trail", 3600.0, _sweeping(installation)),
@@ -99,6 +102,7 @@ def work(
     if leash is None:
         announce(worker.name)
     worker.run()
+    Presence(worker.name, 0).leave(installation.database)
 
 
 class WorkerProcess:

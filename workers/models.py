@@ -134,3 +134,15 @@ class Schedule(Base):
     paused_at: Mapped[datetime | None]
     last_tick_at: Mapped[datetime | None]
     next_tick_at: Mapped[datetime | None]
+
+
+class WorkerRow(Base):
+    """A worker that is there, or has ended without a word: its last sign of life (workers/presence.py)."""
+
+    __tablename__ = "worker"
+
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    concurrency: Mapped[int]
+    code_version: Mapped[str] = mapped_column(String(64))
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime]

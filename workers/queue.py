@@ -25,11 +25,12 @@ from workers.events import STATE, events, note
 from workers.figures import queue_figures
 from workers.models import Run, RunEvent, RunKey
 from workers.outcome import Outcome, outcome_of
+from workers.presence import presences
 from workers.states import FINAL, RunState, move
 
 __all__ = [
     "MAX_ATTEMPTS", "PRIORITIES", "USUAL_PRIORITY", "Duplicate", "Head", "Outcome", "Run", "RunActive", "RunDuplicated", "RunEnded", "RunEvent", "RunState",
-    "UnknownRun", "cancel", "enqueue", "events", "get_run", "heads", "holders", "list_runs", "outcome_of", "purge", "queue_figures", "retry",
+    "UnknownRun", "cancel", "enqueue", "events", "get_run", "heads", "holders", "list_runs", "outcome_of", "presences", "purge", "queue_figures", "retry",
 ]  # fmt: skip
 
 MAX_ATTEMPTS = 5

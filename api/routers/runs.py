@@ -16,6 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from api.auth import ScopedRoute, caller_of, needs
 from api.changes import Changes
 from api.cursors import Cursor, Cursors, InvalidCursor, Limit
+from api.edge import IS_HEAD
 from api.idempotency import Creations, IdempotencyKey, creation_responses
 from api.run_feed import RunFeed, TooManyListeners
 from api.schemas.problem import problem_responses
@@ -118,6 +119,7 @@ def runs_router(
         openapi_extra=needs(Scope.RUNS_READ),
     )
     async def follow_run(
+        request: Request,
         run_id: RunId,
         last_event_id: Annotated[
             int | None, Header(ge=0, le=2**53, description="The `id` of the last event that was received.")
@@ -125,6 +127,8 @@ def runs_router(
     ) -> Response:
         feed.check_room()
         await run_in_threadpool(_check_known, database, run_id)
+        if request.scope[IS_HEAD]:
+            return Response(media_type=_EVENT_STREAM)
         stream = _encoded(feed, run_id, last_event_id or 0)
         return StreamingResponse(stream, media_type=_EVENT_STREAM, headers={"X-Accel-Buffering": "no"})
 

@@ -16,6 +16,7 @@ from kit.logging import correlation
 from kit.telemetry import BOUNDS, Telemetry, gauge
 from tests.fixtures.serving import Served
 from workers import queue
+from workers.presence import Presence
 
 LOOKUP = {"method": "GET", "route": "/customers/{customer_id}", "status": "200"}
 
@@ -63,7 +64,11 @@ def test_the_figures_of_the_parts_are_there(served: Served) -> None:
         queue.enqueue(session, pipeline="daily", as_of=date(2026, 1, 1), trigger="test", requested_by="test")
     with served.database.transaction() as session:
         session.query(queue.Run).one().not_before -= timedelta(hours=1)
+    Presence("w1", 2).show(served.database)
     found = scraped(served)
+    assert value(found, "c360_workers", state="alive") == 1
+    assert value(found, "c360_workers", state="silent") == 0
+    assert 0 <= value(found, "c360_worker_heartbeat_age_seconds") < 30
     assert value(found, "c360_runs", state="queued") == 1
     assert value(found, "c360_runs", state="running") == 0
     assert value(found, "c360_queue_wait_seconds") >= 3600

@@ -50,6 +50,14 @@ class TestOverHttp:
         over = served.get(f"/runs/{run_id}/events", served.officer, **{"Last-Event-ID": "99"})
         assert (over.status_code, parse(over.text)) == (200, [])
 
+    def test_a_head_request_ends_at_once_while_the_run_goes_on(self, served: Served) -> None:
+        run_id = served.post("/pipelines/daily/runs", served.officer).json()["id"]
+        headers = {"Authorization": f"Bearer {served.officer}"}
+        response = served.client.head(f"/runs/{run_id}/events", headers=headers)
+        assert (response.status_code, response.content) == (200, b"")
+        assert response.headers["content-type"].startswith("text/event-stream")
+        assert served.client.head("/runs/run_none/events", headers=headers).status_code == 404
+
     @pytest.mark.parametrize("last", ["x", "-1", "1.5"])
     def test_a_last_event_that_is_none_is_refused(self, served: Served, last: str) -> None:
         run_id = served.post("/pipelines/daily/runs", served.officer).json()["id"]

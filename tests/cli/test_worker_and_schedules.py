@@ -42,8 +42,12 @@ def test_a_worker_carries_out_what_is_asked_for_and_leaves_in_good_order(home: P
             time.sleep(0.05)
             with database.reading() as session:
                 run = queue.get_run(session, run.id)
+        with database.reading() as session:
+            assert queue.presences(session).alive == 1
         worker.terminate()
         assert worker.wait() == 0
+    with database.reading() as session:
+        assert queue.presences(session).alive == 0, "it has left in good order"
     assert (run.state, run.worker, run.error_code) == (RunState.SUCCEEDED, said["worker"], None)
     assert run.record is not None
     assert run.record["online"]["customers"]["written"] > 0
