@@ -50,6 +50,25 @@ def once(node: exp.Expr, use: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
     )
 
 
+def once_each(nodes: tuple[exp.Expr, exp.Expr], use: Callable[[exp.Expr, exp.Expr], exp.Expr]) -> exp.Expr:
+    """`once` for two values."""
+    if all(len(list(node.walk())) <= _SHORT for node in nodes):
+        return use(*nodes)
+    names = ("c360_first", "c360_second")
+    pair = exp.Struct(
+        expressions=[
+            exp.PropertyEQ(this=exp.to_identifier(name), expression=node)
+            for name, node in zip(names, nodes, strict=True)
+        ]
+    )
+    both = exp.column("c360_pair")
+    first, second = (exp.Dot(this=both.copy(), expression=exp.to_identifier(name)) for name in names)
+    bound = exp.Lambda(this=use(first, second), expressions=[exp.to_identifier("c360_pair")])
+    return exp.Bracket(
+        this=call("list_transform", exp.Array(expressions=[pair]), bound), expressions=[exp.Literal.number(1)], offset=1
+    )
+
+
 def calling(name: str) -> Rewrite:
     """Rewrite a call into one of that name with the same arguments in their order."""
     return lambda node: call(name, *node.iter_expressions())

@@ -6,7 +6,7 @@ from decimal import Decimal, localcontext
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lakehouse.sql.dialect import CORRECTIONS, install, to_duckdb
@@ -55,7 +55,7 @@ def test_a_guard_does_not_keep_a_filter_or_a_join_key_back(connection: duckdb.Du
 
 
 @given(
-    above=st.integers(-(10**18) + 1, 10**18 - 1),
+    above=st.one_of(st.integers(-(10**7), 10**7), st.integers(-(10**18) + 1, 10**18 - 1)),  # both ways of dividing
     below=st.integers(-(10**9) + 1, 10**9 - 1),
     scales=st.tuples(st.integers(0, 6), st.integers(0, 4)),
 )
@@ -100,10 +100,12 @@ class TestRegex:
     def test_replacements_name_groups_as_re2_does(self) -> None:
         assert to_re2_replacement(r"$2-$0\$\\") == r"\2-\0$" + "\\\\"
 
+    @pytest.mark.filterwarnings("ignore::FutureWarning")  # Python may once read || within brackets otherwise
     @given(
         pattern=st.text(alphabet="ab.[]^|()?*+", min_size=1, max_size=6),
         text=st.text(alphabet="ab.\u00e9 ", max_size=5),
     )
+    @example(pattern="[a||]", text="a")
     def test_a_pattern_finds_what_it_did(self, connection: duckdb.DuckDBPyConnection, pattern: str, text: str) -> None:
         """Python stands in for Java: over letters without line breaks, these constructs mean the same to both."""
         try:
