@@ -19,7 +19,7 @@ from kit.errors import Conflict, Fault, Invalid
 from lakehouse.dataset import Dataset
 
 CHANGE = "_change"
-"""Column of a merge source: ``upsert`` or ``delete``."""
+"""Column of a merge source: ``upsert``, ``delete``, or ``insert`` where the caller knows that the table has no row of the key."""
 
 FENCE_APP_ID = "c360.fence"
 """Application id of the fence: constant, its transaction version is the fencing token of the writer."""
@@ -162,7 +162,7 @@ class Session(Protocol):
         """Add the query's rows, cast to the declared types without loss. Creates the table at need. A repeat is a no-op."""
 
     def merge(self, target: Dataset, sql: str, commit: Commit) -> Committed:
-        """Apply rows with a ``_change`` column by the declared keys; ``upsert`` needs whole rows."""
+        """Apply rows with a ``_change`` column by the declared keys; all but ``delete`` need whole rows."""
 
     def replace(self, target: Dataset, sql: str, commit: Commit) -> Committed:
         """Put the query's rows in place of all that the table holds, in one commit."""

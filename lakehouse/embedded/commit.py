@@ -154,7 +154,7 @@ def merge(path: Path, target: Dataset, rows: pa.RecordBatchReader, commit: Commi
             writer_properties=writer_properties(target),
         )
         merger.when_matched_delete(f"s.{CHANGE} = 'delete'").when_matched_update(assignments).when_not_matched_insert(
-            assignments, predicate=f"s.{CHANGE} = 'upsert'"
+            assignments, predicate=f"s.{CHANGE} <> 'delete'"
         ).execute()
         if table.version() == before:  # delta-rs commits nothing where no row changed; the batch is done all the same
             nothing = arrow_schema(target).empty_table()

@@ -151,7 +151,7 @@ def _merged(target: Dataset, stored: DataFrame, rows: DataFrame) -> DataFrame:
         CASE WHEN s.{CHANGE} IS NULL THEN array({old.format(nothing)})
              WHEN t.__stored AND s.{CHANGE} = 'delete' THEN array({old.format("'delete'")})
              WHEN t.__stored THEN array({new.format(nothing)}, {old.format("'update_preimage'")}, {new.format("'update_postimage'")})
-             WHEN s.{CHANGE} = 'upsert' THEN array({new.format(nothing)}, {new.format("'insert'")}) END"""
+             WHEN s.{CHANGE} <> 'delete' THEN array({new.format(nothing)}, {new.format("'insert'")}) END"""
     return joined.selectExpr(f"inline({images})")
 
 

@@ -18,7 +18,7 @@ from kit.faults import boundary
 from lakehouse.catalog import definition, input_keys, statement_of
 from lakehouse.checkpoints import Batch
 from lakehouse.dataset import AutoCdc, Dataset, Derived
-from lakehouse.engine import CHANGE, CommitConflict, Session, StaleFence
+from lakehouse.engine import CHANGE, Commit, CommitConflict, Session, StaleFence
 from lakehouse.lease import Lease
 from pipelines.flows import cdc, expectations, quality
 from pipelines.flows.context import FlowContext, FlowResult, retried
@@ -94,13 +94,10 @@ def _compute_and_commit(context: FlowContext, dataset: Dataset, batch: Batch, le
         commit = context.commit(dataset.name, batch.batch, lease)
         version = current
         if current is None:
-            context.progress(dataset.name, "writing")
             context.engine.create(dataset, lease)
-            columns = ", ".join(dataset.column_names)
-            version = session.append(dataset, f"SELECT {columns} FROM __changes", commit).version
-        elif outcome.changes:
+        if current is None or outcome.changes:
             context.progress(dataset.name, "writing")
-            version = session.merge(dataset, "SELECT * FROM __changes", commit).version
+            version = _write_changes(session, dataset, outcome, commit)
         outcome.report(result)
         return _MISSING if version is None else version
 
@@ -109,17 +106,18 @@ def _compute_and_commit(context: FlowContext, dataset: Dataset, batch: Batch, le
 class _Outcome:
     quality: expectations.Quality
     rows: int = 0
-    upserts: int = 0
+    inserts: int = 0
+    updates: int = 0
     deletes: int = 0
 
     @property
     def changes(self) -> int:
-        return self.upserts + self.deletes
+        return self.inserts + self.updates + self.deletes
 
     def report(self, result: FlowResult) -> None:
         result.rows_in += self.quality.total or self.rows
         result.rows_out += self.rows
-        result.rows_written += self.upserts
+        result.rows_written += self.inserts + self.updates
         result.rows_deleted += self.deletes
         result.dropped += self.quality.dropped
         result.quarantined += self.quality.quarantined
@@ -143,18 +141,26 @@ def _compute(
         changes = _changes_sql(dataset, compare=current is not None)
         if current is None and scope.buckets == 1:  # all rows are new: they go to the table as they are
             session.define("__changes", changes)
-            outcome.upserts = outcome.rows
+            outcome.inserts = outcome.rows
             return outcome
         if bucket == 0:
             session.materialize("__changes", changes)
         else:
             session.extend("__changes", changes)
-    counted = session.fetch(
-        f"SELECT count(CASE WHEN {CHANGE} = 'upsert' THEN 1 END) AS upserts, "
-        f"count(CASE WHEN {CHANGE} = 'delete' THEN 1 END) AS deletes FROM __changes"
-    ).to_pylist()[0]
-    outcome.upserts, outcome.deletes = int(counted["upserts"]), int(counted["deletes"])
+    counts = session.fetch(f"SELECT {CHANGE} AS kind, count(*) AS changes FROM __changes GROUP BY {CHANGE}")
+    counted = {row["kind"]: int(row["changes"]) for row in counts.to_pylist()}
+    outcome.inserts, outcome.updates, outcome.deletes = (
+        counted.get(kind, 0) for kind in ("insert", "upsert", "delete")
+    )
     return outcome
+
+
+def _write_changes(session: Session, dataset: Dataset, outcome: _Outcome, commit: Commit) -> int:
+    """Rows that are all new need no look at the table's files."""
+    if outcome.changes == outcome.inserts:
+        columns = ", ".join(dataset.column_names)
+        return session.append(dataset, f"SELECT {columns} FROM __changes", commit).version
+    return session.merge(dataset, "SELECT * FROM __changes", commit).version
 
 
 def _bind_inputs(
@@ -201,17 +207,17 @@ def rows_sql(dataset: Dataset) -> str:
 
 
 def _changes_sql(dataset: Dataset, *, compare: bool) -> str:
-    """Rows to merge: new or different ones as ``upsert``, rows that are gone as ``delete``."""
+    """Rows to merge: new ones as ``insert``, different ones as ``upsert``, rows that are gone as ``delete``."""
     columns = dataset.column_names
     rows = ", ".join(f"r.{name} AS {name}" for name in columns)
     if not compare:
-        return f"SELECT 'upsert' AS {CHANGE}, {rows} FROM __rows AS r"
+        return f"SELECT 'insert' AS {CHANGE}, {rows} FROM __rows AS r"
     joined = " AND ".join(f"t.{key} = r.{key}" for key in dataset.keys)
     same = " AND ".join(f"t.{name} <=> r.{name}" for name in columns)
     gone = ", ".join(f"t.{name} AS {name}" for name in columns)
     return (
-        f"SELECT 'upsert' AS {CHANGE}, {rows} FROM __rows AS r LEFT JOIN __target AS t ON {joined} "
-        f"WHERE t.{dataset.keys[0]} IS NULL OR NOT ({same}) "
+        f"SELECT CASE WHEN t.{dataset.keys[0]} IS NULL THEN 'insert' ELSE 'upsert' END AS {CHANGE}, {rows} "
+        f"FROM __rows AS r LEFT JOIN __target AS t ON {joined} WHERE t.{dataset.keys[0]} IS NULL OR NOT ({same}) "
         f"UNION ALL SELECT 'delete' AS {CHANGE}, {gone} FROM __target AS t LEFT ANTI JOIN __rows AS r ON {joined}"
     )
 

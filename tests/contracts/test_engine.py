@@ -70,12 +70,15 @@ def test_changes_hold_both_images_of_an_update_and_each_value_once(engine: Engin
         ).version
         session.merge(CUSTOMERS, f"SELECT *, 'upsert' AS _change FROM ({customer_sql('c1', 10)})", commit(2))
         upto = session.merge(
-            CUSTOMERS, f"SELECT *, 'delete' AS _change FROM ({customer_sql('c2', 2)})", commit(3)
+            CUSTOMERS,
+            f"SELECT *, 'delete' AS _change FROM ({customer_sql('c2', 2)}) "
+            f"UNION ALL SELECT *, 'insert' AS _change FROM ({customer_sql('c3', 3)})",
+            commit(3),
         ).version
         session.bind_changes("changed", CUSTOMERS.name, base, upto, ["customer_id", "orders"])
-        assert pairs_of(session, "SELECT * FROM changed") == [("c1", 1), ("c1", 10), ("c2", 2)]
+        assert pairs_of(session, "SELECT * FROM changed") == [("c1", 1), ("c1", 10), ("c2", 2), ("c3", 3)]
         session.bind_changes("keys", CUSTOMERS.name, base, upto, ["customer_id"])
-        assert pairs_of(session, "SELECT * FROM keys") == [("c1",), ("c2",)]
+        assert pairs_of(session, "SELECT * FROM keys") == [("c1",), ("c2",), ("c3",)]
         session.bind_changes("nothing", CUSTOMERS.name, upto, upto, ["customer_id"])
         assert pairs_of(session, "SELECT * FROM nothing") == []
 
