@@ -110,7 +110,7 @@ SELECT
   visits.last_seen_at,
   coalesce(visits.sessions_30d_count, 0) AS sessions_30d_count,
   coalesce(visits.sessions_90d_count, 0) AS sessions_90d_count,
-  CAST(round(try_divide(CAST(visits.conversions_count AS DECIMAL(19,0)), CAST(visits.sessions_count AS DECIMAL(19,0))), 4) AS DECIMAL(5,4)) AS conversion_rate,
+  CAST(round(try_divide(CAST(visits.conversions_count AS DECIMAL(10,0)), CAST(visits.sessions_count AS DECIMAL(10,0))), 4) AS DECIMAL(5,4)) AS conversion_rate,
   coalesce(tickets.tickets_count, 0) AS tickets_count,
   coalesce(tickets.open_tickets_count, 0) AS open_tickets_count,
   coalesce(tickets.open_critical_tickets_count, 0) AS open_critical_tickets_count,

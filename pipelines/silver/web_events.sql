@@ -1,6 +1,31 @@
--- Newest version of each event first, so that one that was sent again is counted once, whoever it names then.
--- An event without an id is a version of itself only, so that each one is seen and counted.
-WITH versions AS (
+-- Newest version of each event first, so that one that was sent again is counted once, whoever it names then. Few are, and only
+-- they are put in order. An event without an id is never taken for another, so that each one is seen and counted.
+WITH sent_again AS (
+  SELECT nullif(trim(event_id), '') AS event_id
+  FROM bronze.web_events
+  GROUP BY nullif(trim(event_id), '')
+  HAVING count(*) > 1
+),
+versions AS (
+  SELECT
+    event.*,
+    row_number() OVER (
+      PARTITION BY sent_again.event_id
+      ORDER BY event._file_modification_time DESC, event._source_file DESC, event._row_number DESC, event._correction DESC
+    ) AS age
+  FROM bronze.web_events AS event
+  JOIN sent_again ON sent_again.event_id = nullif(trim(event.event_id), '')
+),
+newest AS (
+  SELECT event.*
+  FROM bronze.web_events AS event
+  LEFT ANTI JOIN sent_again ON sent_again.event_id = nullif(trim(event.event_id), '')
+  UNION ALL
+  SELECT * EXCEPT (age)
+  FROM versions
+  WHERE age = 1
+),
+cleaned AS (
   SELECT
     nullif(trim(event_id), '') AS event_id,
     nullif(trim(customer_id), '') AS customer_id,
@@ -11,18 +36,11 @@ WITH versions AS (
     nullif(trim(referrer), '') AS referrer,
     lower(nullif(trim(device_type), '')) AS device_type,
     nullif(trim(browser), '') AS browser,
-    row_number() OVER (
-      PARTITION BY
-        nullif(trim(event_id), ''),
-        CASE WHEN nullif(trim(event_id), '') IS NULL THEN _source_file END,
-        CASE WHEN nullif(trim(event_id), '') IS NULL THEN _row_number END
-      ORDER BY _file_modification_time DESC, _source_file DESC, _row_number DESC, _correction DESC
-    ) AS age,
     _source_file,
     _file_modification_time,
     _row_number,
     _correction
-  FROM bronze.web_events
+  FROM newest
 )
 SELECT
   event_id,
@@ -42,5 +60,4 @@ SELECT
   _file_modification_time,
   _row_number,
   _correction
-FROM versions
-WHERE age = 1
+FROM cleaned
