@@ -185,7 +185,7 @@ def _value(name: str, kind: DataType, number: int) -> Any:
     if kind.element is not None:
         return [_value(name, kind.element, number)]
     if kind.sql.startswith("DECIMAL"):
-        return Decimal(number).scaleb(-kind.arrow.scale)
+        return Decimal(number % 10**kind.arrow.precision).scaleb(-kind.arrow.scale)
     instant = datetime(2020, 1, 1, number % 24, tzinfo=UTC)
     values = {"BOOLEAN": number % 2 == 0, "DATE": instant.date(), "TIMESTAMP": instant, "STRING": f"{name} {number}"}
     return values.get(kind.sql, number % 1000)

@@ -126,6 +126,12 @@ class KeyRing:
         """The keyed hash of ``data`` under the current key. ``context`` names what it is for, as in ``"customer"``."""
         return _mac(self._current(purpose, signs=False), data, context)
 
+    def hasher(self, purpose: Purpose, *, context: str) -> Callable[[bytes], bytes]:
+        """The digest that ``mac`` makes, as a function for many data in a row. It goes on with its key when the ring is rotated: ask anew
+        now and then."""
+        secret, prefix = self._current(purpose, signs=False).secret, context.encode() + b"\0"
+        return lambda data: hmac.digest(secret, prefix + data, "sha256")
+
     def macs(self, purpose: Purpose, data: bytes, *, context: str) -> tuple[Mac, ...]:
         """The keyed hash under every key, the current one first: to find what was hashed before a rotation."""
         self._current(purpose, signs=False)

@@ -17,6 +17,7 @@ from api.schemas.problem import problem_responses
 from api.schemas.profile import PROFILE_REF, example_profile
 from governance.access import Caller, Scope, visible_positions
 from governance.audit import AuditTrail, AuditUnavailable, Event
+from governance.audit.event import NOTHING
 from kit.errors import Invalid, NotFound, Unavailable
 from lakehouse.dataset import Dataset
 from lakehouse.online.store import Header, OnlineStore, Profile
@@ -112,20 +113,17 @@ def customers_router(store: OnlineStore, dataset: Dataset, view: str, trail: Aud
         trail.admit()
         customer_id = _decoded(request.path_params["customer_id"])
         caller = caller_of(request.scope)
-        reading = Event(
-            "customers", "get_customer", caller.principal_id, request_id=request.scope[REQUEST_ID], customer=customer_id
-        )
         profile = store.get(view, customer_id)
         if profile is None:
             if store.header(view) is None:
                 raise ProfilesNotPublished("no profiles are published yet; try again after the first pipeline run")
-            trail.record(reading._replace(status=404, error=CustomerNotFound.code))
+            trail.record(_reading(request, caller, customer_id, 404, NOTHING, CustomerNotFound.code))
             raise CustomerNotFound("there is no profile of this customer")
         members = bodies.members(profile, caller.scopes)
         tag = f'"{hashlib.blake2b(members, digest_size=12).hexdigest()}"'
         headers = {"ETag": f"W/{tag}", "Cache-Control": "private, no-cache", "Vary": "Authorization, X-API-Key"}
         known = _matches(request.headers.get("if-none-match"), tag)
-        trail.record(reading._replace(status=304 if known else 200, params=bodies.seen(profile, caller)))
+        trail.record(_reading(request, caller, customer_id, 304 if known else 200, bodies.seen(profile, caller)))
         if known:
             return Response(status_code=304, headers=headers)
         return Response(
@@ -133,6 +131,14 @@ def customers_router(store: OnlineStore, dataset: Dataset, view: str, trail: Aud
         )
 
     return router
+
+
+def _reading(
+    request: Request, caller: Caller, customer: str, status: int, seen: Mapping[str, str], error: str | None = None
+) -> Event:
+    return Event(
+        "customers", "get_customer", caller.principal_id, status, error, request.scope[REQUEST_ID], customer, None, seen
+    )
 
 
 _PARAMETERS = [

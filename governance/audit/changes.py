@@ -80,6 +80,6 @@ class RecordedChanges:
 
     def _append(self, session: Session, number: int, key: chain.WriterKey, event: Event) -> None:
         seq, digest = store.locked_head(session, number)
-        row = chain.row_of(self._ring, now(), event)
+        row = chain.Rows(self._ring).of(now(), event)
         row |= {"writer": number, "seq": seq + 1, "anchor": store.newest_anchor(session)[0]}
         store.append(session, [row | {"digest": chain.digest(key, digest, row)}])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, cast
 
 from sqlalchemy import Table, insert, select, update
@@ -17,6 +18,11 @@ from kit.db import Database
 from kit.keyring import KeyRing
 
 _EVENTS = cast("Table", AuditRow.__table__)
+_COLUMNS = tuple(column.name for column in _EVENTS.columns if column.name != "at")
+_unchanged = itemgetter(*_COLUMNS)
+_AT_LENGTH = len("2026-02-01 12:00:00.000000")
+"""Of an instant as SQLAlchemy writes it to SQLite: in UTC, without saying so."""
+_INSERT = f"INSERT INTO audit_event (at, {', '.join(_COLUMNS)}) VALUES (?{', ?' * len(_COLUMNS)})"
 
 
 def register(session: Session, who: Identity, key_id: str) -> int:
@@ -45,12 +51,21 @@ def append(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     writer = select(AuditWriter.head_seq).where(AuditWriter.number == last["writer"]).with_for_update()
     if session.execute(writer).scalar_one() >= last["seq"]:
         return
-    session.execute(insert(_EVENTS), rows)
+    _insert(session, rows)
     session.execute(
         update(AuditWriter)
         .where(AuditWriter.number == last["writer"])
         .values(head_seq=last["seq"], head_digest=last["digest"])
     )
+
+
+def _insert(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    """On SQLite by the driver itself: half of what an audited read costs would be spent between here and there."""
+    if session.get_bind().dialect.name != "sqlite":
+        session.execute(insert(_EVENTS), rows)
+        return
+    values = [(row["at"].isoformat(" ", "microseconds")[:_AT_LENGTH], *_unchanged(row)) for row in rows]
+    session.connection().exec_driver_sql(_INSERT, values)
 
 
 def locked_head(session: Session, number: int) -> tuple[int, bytes]:

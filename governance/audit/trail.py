@@ -162,8 +162,9 @@ class AuditTrail:
 
     def _write_batch(self) -> None:
         if not self._chain.complete:  # a batch whose commit failed is tried again as it was: it may have arrived
+            rows = chain.Rows(self._ring)
             while self._waiting and len(self._chain.unwritten) < _BATCH:
-                self._chain.add(*self._waiting[0])
+                self._chain.add(rows, *self._waiting[0])
                 self._waiting.popleft()
         with self._database.transaction() as session:
             self._chain.write(session)
@@ -198,10 +199,10 @@ class _Chain:
         self.number: int | None = None
         self.anchor = 0
 
-    def add(self, time_ns: int, event: Event) -> None:
+    def add(self, rows: chain.Rows, time_ns: int, event: Event) -> None:
         """Make the event the next row. Time never goes backwards within a chain."""
         at = max(_EPOCH + timedelta(microseconds=time_ns // 1000), self._at)
-        self.unwritten.append(chain.row_of(self._ring, at, event))
+        self.unwritten.append(rows.of(at, event))
         self._at = at
 
     def write(self, session: Any) -> None:
