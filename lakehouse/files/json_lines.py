@@ -1,14 +1,15 @@
 """NDJSON in chunks: lines go through a decoder compiled from the declaration, those it refuses through `json_record`.
 
-The decoder takes an object of declared members whose JSON types fit, nothing else; it would let a member that is
-named twice pass, so colons are counted: a member costs one, all others stand in values.
+The decoder takes an object of declared members whose JSON types fit; a second one also takes plain values of members that are
+not declared, as a source sends them that has grown a field. Both would let a member that is named twice pass, so colons are
+counted: a member costs one, all others stand in values.
 """
 
 from __future__ import annotations
 
 from itertools import repeat
 from operator import attrgetter, is_
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,7 +19,7 @@ import pyarrow.compute as pc
 from msgspec import UNSET, UnsetType
 
 from lakehouse.files.json_record import read_line
-from lakehouse.files.rows import SourceColumns, replace_rows
+from lakehouse.files.rows import SourceColumns, replace_rows, rescued_text
 from lakehouse.files.typed import read_column
 from lakehouse.schema import DataType
 
@@ -32,6 +33,7 @@ class JsonLines:
         self._columns = columns
         self._shape = _struct(columns.names, columns.types)
         self._decode = msgspec.json.Decoder(self._shape).decode
+        self._decode_declared = msgspec.json.Decoder(_lenient(self._shape)).decode
         self._lines = 0
 
     def read(self, buffer: bytes, *, final: bool) -> tuple[int, list[pa.Table]]:
@@ -56,34 +58,67 @@ class JsonLines:
         return self._columns.table([self._columns.corrupt_row(line)], [self._lines])
 
     def _read_lines(self, lines: list[bytes], numbers: npt.NDArray[np.int64]) -> pa.Table:
-        objects, refused = self._decode_all(lines)
+        objects, refused, undeclared = self._decode_all(lines)
         troubled = np.zeros(len(lines), dtype=np.bool_)
         troubled[refused] = True
         members = _Members(len(lines))
         columns = members.read(objects, self._columns.types)
+        rescued: list[str | None] = [None] * len(lines)
+        for position, found in undeclared.items():
+            rescued[position] = found.text
+            members.colons[position] += found.colons
         troubled |= members.unsettled
         texts = pa.array(lines, pa.binary())
         troubled |= pc.count_substring(texts, ":").to_numpy() != members.colons
         if b"\\u003" in b"\n".join(lines):  # an escaped colon would make the count fit by chance
             troubled |= pc.match_substring(texts, "\\u003").to_numpy(zero_copy_only=False)
         table = pa.Table.from_arrays(
-            [*columns, *[pa.nulls(len(lines), pa.string())] * 2, pa.array(numbers)], schema=self._columns.schema
+            [*columns, pa.nulls(len(lines), pa.string()), pa.array(rescued, pa.string()), pa.array(numbers)],
+            schema=self._columns.schema,
         )
         positions = np.flatnonzero(troubled)
         rows = [read_line(_without_return(lines[position]), self._columns) for position in positions]
         return replace_rows(table, positions, self._columns.table(rows, numbers[positions]))
 
-    def _decode_all(self, lines: list[bytes]) -> tuple[list[Any], list[int]]:
+    def _decode_all(self, lines: list[bytes]) -> tuple[list[Any], list[int], dict[int, _Undeclared]]:
         objects: list[Any] = []
         refused: list[int] = []
+        undeclared: dict[int, _Undeclared] = {}
         decode, empty = self._decode, self._shape(*[None] * len(self._columns.names))
         for line in lines:
             try:
                 objects.append(decode(line))
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                refused.append(len(objects))
-                objects.append(empty)
-        return objects, refused
+            except _REFUSALS:
+                if (found := self._decode_undeclared(line)) is None:
+                    refused.append(len(objects))
+                    objects.append(empty)
+                else:
+                    undeclared[len(objects)] = found
+                    objects.append(found.declared)
+        return objects, refused, undeclared
+
+    def _decode_undeclared(self, line: bytes) -> _Undeclared | None:
+        """A line with members that are not declared, if their names and values are plain: as they stand, they are rescued."""
+        if b"\\" in line:
+            return None
+        try:
+            declared, members = self._decode_declared(line), _decode_members(line)
+            others = {name: bytes(members[name]).decode() for name in members.keys() - set(self._columns.names)}
+        except _REFUSALS:
+            return None
+        if any(value[0] in "{[" for value in others.values()):
+            return None
+        colons = sum(1 + name.count(":") + value.count(":") for name, value in others.items())
+        kept = {f'"{name}"': others[name] for name in members if others.get(name, "null") != "null"}
+        return _Undeclared(declared, rescued_text(kept), colons)
+
+
+class _Undeclared(NamedTuple):
+    """A line with more members than are declared: the object of those that are, the others' text, and their colons."""
+
+    declared: Any
+    text: str | None
+    colons: int
 
 
 class _Members:
@@ -142,6 +177,8 @@ def _without(values: list[Any], absent: npt.NDArray[np.bool_], instead: object) 
 
 
 _NULL = msgspec.Raw(b"null")
+_REFUSALS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _structs: dict[tuple[tuple[str, ...], tuple[DataType, ...]], type[msgspec.Struct]] = {}
 
 
@@ -161,6 +198,11 @@ def _struct(names: tuple[str, ...], types: tuple[DataType, ...]) -> type[msgspec
             gc=False,
         )
     return _structs[names, types]
+
+
+def _lenient(shape: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """The shape with any further members."""
+    return msgspec.defstruct("Line", [], bases=(shape,), forbid_unknown_fields=False, gc=False)
 
 
 def _field(position: int) -> str:
