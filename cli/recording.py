@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from cli.installation import Installation, at
@@ -74,7 +75,7 @@ def record_command(app: typer.Typer, arguments: Sequence[str], code: int) -> Non
     """Record a command line that has ended with this exit code. Without a control database there is nothing to record it in."""
     words = _words(app, arguments)
     if _command.changes is not None:
-        with _command.changes:  # its chain ends with the command
+        with _command.changes, suppress(SQLAlchemyError):  # who writes next anchors it then
             store.anchor(_command.changes.database, at(_home(arguments)).key_ring)
     if _command.has_recorded and not code:
         return
