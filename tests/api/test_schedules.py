@@ -108,4 +108,4 @@ def test_the_list_has_pages(served: Served) -> None:
         if page["next_cursor"] is None:
             break
         cursor = f"&cursor={page['next_cursor']}"
-    assert names == ["daily", "declarative", "s0", "s1", "s2"]
+    assert names == ["daily", "declarative", "s0", "s1", "s2", "system"]

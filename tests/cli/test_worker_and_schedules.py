@@ -68,7 +68,7 @@ class TestSchedules:
         assert datetime.fromisoformat(made["next_tick_at"]) > datetime.now(UTC)
         assert c360(home, "schedule", "pause", "mornings", "--json").document["paused_at"]
         listed = c360(home, "schedule", "list", "--json").document["schedules"]
-        assert [schedule["name"] for schedule in listed] == ["daily", "declarative", "mornings"]
+        assert [schedule["name"] for schedule in listed] == ["daily", "declarative", "mornings", "system"]
         shown = c360(home, "schedule", "list").stdout
         assert "mornings" in shown
         assert "paused" in shown

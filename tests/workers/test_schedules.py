@@ -51,12 +51,13 @@ def runs_of(database: Database, schedule: Schedule) -> list[Run]:
         return list(session.scalars(select(Run).where(Run.schedule_id == schedule.id).order_by(Run.id)))
 
 
-def test_an_installation_begins_with_two_schedules(database: Database) -> None:
+def test_an_installation_begins_with_schedules(database: Database) -> None:
     with database.reading() as session:
         found = {schedule.name: schedule for schedule in schedules.list_schedules(session)}
     assert {name: (schedule.pipeline, schedule.cron) for name, schedule in found.items()} == {
         "daily": ("daily", "0 6 * * *"),
         "declarative": ("declarative", "0 */4 * * *"),
+        "system": ("system", "30 6 * * *"),
     }
     for schedule in found.values():
         assert schedule.cron is not None
