@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -60,8 +61,11 @@ order_lines = st.tuples(
 RATES = ("currency,valid_from,rate\nEUR,2026-01-01,0.85\n", "currency,valid_from,rate\nEUR,2026-02-01,0.86\n")
 
 
+Arrival = tuple[list[tuple[str, str, int]], list[int], dict[int, date]]
+
+
 @st.composite
-def arrivals(draw: st.DrawFn) -> tuple[list[tuple[str, str, int]], list[int], dict[int, date]]:
+def arrivals(draw: st.DrawFn) -> Arrival:
     """Files as (path, text, modification time), an order in which they arrive, and after which of them the pipeline runs,
     as of which date."""
     files = [(f"finance/exchange_rates/{number}.csv", rates, _MTIME) for number, rates in enumerate(RATES)]
@@ -93,20 +97,30 @@ def state(platform: Platform) -> dict[str, Any]:
     return {name: held.get(name) for name in COMPARED}
 
 
-@settings(
-    max_examples=int(os.environ.get("C360_EXAMPLES", "12")),
-    deadline=None,
-    phases=[
-        Phase.explicit,
-        Phase.reuse,
-        Phase.generate,
-    ],  # one example is several pipeline runs: shrinking would take hours
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
+def examples(count: int) -> settings:
+    """One example is several pipeline runs: shrinking would take hours."""
+    return settings(
+        max_examples=int(os.environ.get("C360_EXAMPLES", count)),
+        deadline=None,
+        phases=[Phase.explicit, Phase.reuse, Phase.generate],
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    )
+
+
+@examples(3)
 @given(arrival=arrivals())
-def test_any_order_and_any_batches_end_the_same(
-    arrival: tuple[list[Any], list[int], dict[int, date]], tmp_path_factory: Any
-) -> None:
+def test_any_order_and_any_batches_end_the_same(arrival: Arrival, tmp_path_factory: Any) -> None:
+    end_the_same(arrival, tmp_path_factory)
+
+
+@pytest.mark.long
+@examples(40)
+@given(arrival=arrivals())
+def test_forty_orders_and_batches_end_the_same(arrival: Arrival, tmp_path_factory: Any) -> None:
+    end_the_same(arrival, tmp_path_factory)
+
+
+def end_the_same(arrival: Arrival, tmp_path_factory: Any) -> None:
     files, order, runs = arrival
     with (
         Platform(tmp_path_factory.mktemp("whole")) as whole,

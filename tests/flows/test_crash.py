@@ -34,7 +34,7 @@ def run(home: Path, **extra: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def landed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("landed")
-    land_sample(home / "landing", customers=120, seed=11, until=date(2026, 5, 31))
+    land_sample(home / "landing", customers=60, seed=11, until=date(2026, 5, 31))
     return home
 
 
@@ -65,6 +65,19 @@ def killed_and_run_again(boundary: str, passage: int, landed: Path, undisturbed:
     assert_same(home, undisturbed)
 
 
+def test_killed_at_one_boundary_after_the_other(landed: Path, undisturbed: Path, tmp_path: Path) -> None:
+    """Each run goes on with what the one before it has left, and dies at the next boundary."""
+    home = tmp_path / "home"
+    shutil.copytree(landed, home)
+    for boundary in BOUNDARIES:
+        killed = run(home, C360_CRASH_AT=boundary)
+        assert killed.returncode == -signal.SIGKILL, f"{boundary} was not passed: {killed.stdout}{killed.stderr}"
+    again = run(home)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert_same(home, undisturbed)
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 def test_killed_at_a_boundary(boundary: str, landed: Path, undisturbed: Path, tmp_path: Path) -> None:
     killed_and_run_again(boundary, 1, landed, undisturbed, tmp_path / "home")

@@ -95,11 +95,11 @@ def test_without_the_control_database_silver_and_gold_end_the_same(whole: Path, 
 @pytest.mark.parametrize(
     "table",
     [
-        "bronze.crm_customers",
+        pytest.param("bronze.crm_customers", marks=pytest.mark.long),
         "bronze.ecommerce_orders",
         "reference.calling_codes",
         "silver.customers_history",
-        "gold.customer_360",
+        pytest.param("gold.customer_360", marks=pytest.mark.long),
     ],
 )
 def test_a_vanished_table_is_said_and_built_again(table: str, whole: Path, platform: Platform) -> None:
