@@ -18,7 +18,7 @@ def files(lake: Path) -> int:
 def test_maintenance_changes_no_row_and_removes_only_what_nobody_needs(tmp_path: Path, c360: Command) -> None:
     lake = tmp_path / "lake"
     for until in ("2026-04-30", "2026-05-31"):
-        assert c360(tmp_path, "land", "sample", "--customers", "40", "--until", until).code == 0
+        assert c360(tmp_path, "land", "sample", "--customers", "12", "--until", until).code == 0
         assert c360(tmp_path, "pipeline", "run", "daily", "--as-of", AS_OF).code == 0
     before, files_before = contents(lake), files(lake)
 

@@ -174,8 +174,8 @@ def test_what_does_not_fit_is_refused_and_never_shown(desk: Desk) -> None:
     assert "payed" not in desk.said("quarantine", "list").stdout
 
 
-QUICK = ("commit.written", "flow.target_committed")
-BOUNDARIES = ("flow.batch_planned", "commit.fence_checked", *QUICK, "flow.batch_marked")
+QUICK = ("commit.written",)
+BOUNDARIES = ("flow.batch_planned", "commit.fence_checked", *QUICK, "flow.target_committed", "flow.batch_marked")
 
 
 @pytest.mark.parametrize(
