@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from deltalake import DeltaTable
 
 from pipelines.catalog import load_catalog
+from tests.fixtures.command import Command
 from tests.lake_state import versions
 from tests.online_retail import OnlineRetail
 from tests.rfm import Sale, segments
@@ -24,15 +26,11 @@ from tests.rfm import Sale, segments
 AS_OF = "2011-12-10"
 
 
-def c360(home: Path, *arguments: str) -> Any:
+def process(home: Path, *arguments: str) -> Any:
     command = [sys.executable, "-m", "cli.main", *arguments, "--home", str(home), "--json"]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     return json.loads(finished.stdout)
-
-
-def one_row(home: Path, query: str) -> list[Any]:
-    return c360(home, "sql", query)["rows"][0]
 
 
 @pytest.fixture(scope="module")
@@ -44,17 +42,25 @@ def home(online_retail_landing: OnlineRetail, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture(scope="module")
 def record(home: Path) -> Any:
-    return c360(home, "pipeline", "run", "daily", "--as-of", AS_OF)
+    return process(home, "pipeline", "run", "daily", "--as-of", AS_OF)
+
+
+OneRow = Callable[[str], list[Any]]
+
+
+@pytest.fixture
+def one_row(home: Path, c360: Command) -> OneRow:
+    """The only row of a query's answer."""
+    return lambda query: list(c360(home, "sql", query, "--json").document["rows"][0])
 
 
 @pytest.mark.usefixtures("record")
 class TestFigures:
-    def test_bronze_has_every_line(self, home: Path) -> None:
-        assert one_row(home, "SELECT count(*) FROM bronze.ecommerce_orders") == [541_909]
+    def test_bronze_has_every_line(self, one_row: OneRow) -> None:
+        assert one_row("SELECT count(*) FROM bronze.ecommerce_orders") == [541_909]
 
-    def test_silver_has_the_sales(self, home: Path) -> None:
+    def test_silver_has_the_sales(self, one_row: OneRow) -> None:
         rows, customers, orders, gross = one_row(
-            home,
             "SELECT count(*), count(DISTINCT customer_id), count(DISTINCT order_id), sum(gross_amount) FROM silver.orders",
         )
         assert (rows, customers, orders) == (397_884, 4_338, 18_532)
@@ -73,12 +79,11 @@ class TestFigures:
             "is_sale": 9_288,
         }
 
-    def test_profiles_for_every_customer_seen(self, home: Path) -> None:
-        assert one_row(home, "SELECT count(*) FROM gold.customer_360") == [4_372]
+    def test_profiles_for_every_customer_seen(self, one_row: OneRow) -> None:
+        assert one_row("SELECT count(*) FROM gold.customer_360") == [4_372]
 
-    def test_recency_frequency_monetary(self, home: Path) -> None:
+    def test_recency_frequency_monetary(self, one_row: OneRow) -> None:
         recency, frequency, monetary = one_row(
-            home,
             "SELECT avg(floor((unix_timestamp(TIMESTAMP'2011-12-10 00:00:00') - unix_timestamp(last_order_at)) / 86400)), "
             "avg(orders_count), avg(net_amount) FROM gold.customer_360 WHERE orders_count > 0",
         )
@@ -101,10 +106,8 @@ class TestFigures:
         assert found == segments(sales, known - {""}, date.fromisoformat(AS_OF))
         assert Counter(segment for *_, segment in found.values())["champions"] == 946
 
-    def test_daily_revenue_adds_up(self, home: Path) -> None:
-        lines, gross = one_row(
-            home, "SELECT sum(order_lines_count), sum(reported_gross_amount) FROM gold.revenue_daily"
-        )
+    def test_daily_revenue_adds_up(self, one_row: OneRow) -> None:
+        lines, gross = one_row("SELECT sum(order_lines_count), sum(reported_gross_amount) FROM gold.revenue_daily")
         assert (lines, round(Decimal(gross), 2)) == (397_884, Decimal("8911407.90"))
 
     def test_every_dataset_with_expectations_has_its_metrics(self, record: Any) -> None:
@@ -115,9 +118,8 @@ class TestFigures:
         gold = ("customer_segments", "revenue_daily", "churn_features")
         assert all(set(record["datasets"][f"gold.{name}"]["expectations"].values()) == {0} for name in gold)
 
-    def test_everyone_who_bought_has_features(self, home: Path) -> None:
+    def test_everyone_who_bought_has_features(self, one_row: OneRow) -> None:
         features = one_row(
-            home,
             "SELECT count(*), avg(recency_days), avg(orders_count), avg(net_amount) FROM gold.churn_features "
             f"WHERE as_of = DATE'{AS_OF}'",
         )
@@ -128,7 +130,7 @@ class TestFigures:
 class TestRepetition:
     def test_second_run_commits_nothing(self, home: Path) -> None:
         before = versions(home / "lake")
-        again = c360(home, "pipeline", "run", "daily", "--as-of", AS_OF)
+        again = process(home, "pipeline", "run", "daily", "--as-of", AS_OF)
         assert versions(home / "lake") == before
         assert again["commits"] == 0
         assert again["online"]["customers"]["written"] == 0
@@ -138,7 +140,7 @@ class TestRepetition:
         orders = home / "landing" / "ecommerce" / "orders"
         day = sorted(orders.glob("*.csv"))[100]
         shutil.copy2(day, orders / "again.csv")
-        c360(home, "pipeline", "run", "daily", "--as-of", AS_OF)
+        process(home, "pipeline", "run", "daily", "--as-of", AS_OF)
         after = versions(home / "lake")
         assert after["bronze.ecommerce_orders"] == before["bronze.ecommerce_orders"] + 1
         for name in ("silver.orders", "silver.customers", "silver.customers_history", "gold.customer_360"):
