@@ -23,7 +23,6 @@ from tests.lake_state import contents
 from tests.platform import Platform
 
 AS_OF = date(2026, 6, 1)
-pytestmark = pytest.mark.xdist_group("lost-parts")  # one lake for all, not one on each worker
 COMPUTED = (
     "silver.orders",
     "silver.customers",
