@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,10 +22,12 @@ AS_OF = "as_of"
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One query. ``inputs`` are the tables it reads, as ``layer.noun`` in lower case; names without a layer are views."""
+    """One query. ``inputs`` are the tables it reads, as ``layer.noun`` in lower case, ``repeated`` those that it names more than
+    once; names without a layer are views."""
 
     text: str
     inputs: frozenset[str]
+    repeated: frozenset[str]
     parameters: frozenset[str]
 
     def bound(self, views: Mapping[str, str]) -> str:
@@ -52,7 +55,9 @@ def parse(sql: str, *, lenient: bool = False) -> Statement:
 
     ``lenient`` reads any query of Spark SQL, also what is not in the language (see lakehouse.sql.lenient)."""
     tree = read(sql) if lenient else tree_of(sql)
-    return Statement(sql, frozenset(name for *_, name, _ in _tables(sql)), _parameters(tree))
+    named = Counter(name for *_, name, _ in _tables(sql))
+    repeated = frozenset(name for name, times in named.items() if times > 1)
+    return Statement(sql, frozenset(named), repeated, _parameters(tree))
 
 
 @lru_cache(maxsize=2048)
@@ -68,6 +73,15 @@ def parse_expression(sql: str) -> Expression:
         raise UnsupportedSql(f"{_excerpt(sql)} is not one expression over columns")
     columns = frozenset(column.parts[0].name for column in tree.find_all(exp.Column))
     return Expression(sql, columns, _parameters(tree))
+
+
+def may_read(sql: str, columns: Sequence[str]) -> list[str]:
+    """Those of a table's columns that a query may read: all that it mentions, or all there are where it has a star; at least one."""
+    tree = tree_of(sql)
+    if any(not isinstance(star.parent, exp.Count) for star in tree.find_all(exp.Star)):
+        return list(columns)
+    mentioned = {identifier.name.lower() for identifier in tree.find_all(exp.Identifier)}
+    return [column for column in columns if column.lower() in mentioned] or list(columns[:1])
 
 
 def columns_of(sql: str, table: str) -> frozenset[str]:

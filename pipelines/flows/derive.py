@@ -20,6 +20,7 @@ from lakehouse.checkpoints import Batch
 from lakehouse.dataset import AutoCdc, Dataset, Derived
 from lakehouse.engine import CHANGE, Commit, CommitConflict, Session, StaleFence
 from lakehouse.lease import Lease
+from lakehouse.sql.language import may_read
 from pipelines.flows import cdc, expectations, quality
 from pipelines.flows.context import FlowContext, FlowResult, retried
 from pipelines.flows.scope import Scope, choose_scope
@@ -166,13 +167,20 @@ def _write_changes(session: Session, dataset: Dataset, outcome: _Outcome, commit
 def _bind_inputs(
     context: FlowContext, session: Session, dataset: Dataset, versions: Mapping[str, int], scope: Scope, bucket: int
 ) -> None:
+    statement = statement_of(dataset)
     for name, version in versions.items():
         source = context.catalog.get(name)
         view = view_name(name)
+        restriction = scope.restriction(input_keys(dataset, source), bucket)
         if version == _MISSING:
             session.bind_empty(view, source)
+        elif scope.touched is not None and restriction is not None and name in statement.repeated:
+            # few rows, found once: a view would look for them in the whole table each time that it is read
+            session.bind(f"{view}__touched", name, version, restriction)
+            columns = may_read(statement.text, source.column_names)
+            session.materialize(view, f"SELECT {', '.join(columns)} FROM {view}__touched")
         else:
-            session.bind(view, name, version, scope.restriction(input_keys(dataset, source), bucket))
+            session.bind(view, name, version, restriction)
 
 
 def _compute_rows(session: Session, dataset: Dataset, outcome: _Outcome) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lakehouse.sql.language import parse, parse_expression
+from lakehouse.sql.language import may_read, parse, parse_expression
 from lakehouse.sql.unsupported import UnsupportedSql
 
 
@@ -98,3 +98,23 @@ def test_messages_name_the_construct() -> None:
     assert refused.value.message == "xxhash64 is not in the language: write sha2(…, 256)"
     assert refused.value.kind == "invalid"
     assert refused.value.code == "sql.unsupported"
+
+
+@pytest.mark.parametrize(
+    ("sql", "columns"),
+    [
+        ("SELECT a, t.B FROM silver.t AS t WHERE c > 1", ["a", "b", "c"]),
+        ("SELECT d.e FROM silver.t", ["d"]),
+        ("SELECT count(*) AS n FROM silver.t WHERE b > 1", ["b"]),
+        ("SELECT count(*) AS n FROM silver.t", ["a"]),
+        ("SELECT x.a FROM (SELECT * FROM silver.t) AS x", ["a", "b", "c", "d"]),
+        ("SELECT t.* FROM silver.t AS t", ["a", "b", "c", "d"]),
+    ],
+)
+def test_what_a_query_may_read(sql: str, columns: list[str]) -> None:
+    assert may_read(sql, ["a", "b", "c", "d"]) == columns
+
+
+def test_tables_that_are_named_more_than_once_are_told() -> None:
+    found = parse("SELECT a FROM silver.t UNION ALL SELECT a FROM silver.u JOIN silver.T AS other ON u.a = other.a")
+    assert (found.inputs, found.repeated) == ({"silver.t", "silver.u"}, {"silver.t"})
