@@ -8,6 +8,7 @@ does one run and reports what it took from the point where engine, store and con
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import time
@@ -102,13 +103,13 @@ def _spark_engine(settings: Settings) -> Iterator[tuple[Engine, Used]]:
 
     spark = launch("local[*]", settings.spark_jars, settings.scratch, SPARK_MEMORY_MB)
     spark.range(1).count()  # the first session is ready
-    java = spark.sparkContext._jvm.java.lang  # type: ignore[union-attr]
+    jvm = Path(f"/proc/{spark.sparkContext._gateway.proc.pid}")
 
     def used() -> dict[str, float]:
-        status = Path(f"/proc/{java.ProcessHandle.current().pid()}/status").read_text(encoding="ascii")
+        status = (jvm / "status").read_text(encoding="ascii")
         peak_kb = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
-        nanoseconds = java.management.ManagementFactory.getOperatingSystemMXBean().getProcessCpuTime()
-        return {"jvm_cpu": nanoseconds / 1e9, "jvm_peak_mb": int(peak_kb) >> 10}
+        ticks = (jvm / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:13]
+        return {"jvm_cpu": sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK"), "jvm_peak_mb": int(peak_kb) >> 10}
 
     try:
         yield SparkEngine(settings.lake, spark, settings.scratch), used
