@@ -31,7 +31,7 @@ def run_on_spark(platform: Platform, spark: Any) -> Any:
 @pytest.fixture(scope="module")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with Platform(tmp_path_factory.mktemp("embedded")) as platform:
-        land_sample(platform.landing, customers=80, seed=5, until=UNTIL)
+        land_sample(platform.landing, customers=40, seed=5, until=UNTIL)
         platform.run(AS_OF)
         yield platform
 
@@ -60,10 +60,20 @@ def test_both_engines_build_the_same_datasets(embedded: Platform, spark: Any, tm
         assert again.commits == 0
 
 
+def test_spark_continues_a_lake(spark: Any, tmp_path: Path) -> None:
+    in_turns(spark, tmp_path, customers=15, days=(date(2026, 5, 29), UNTIL))
+
+
+@pytest.mark.long
 def test_each_engine_continues_the_other_s_lake(spark: Any, tmp_path: Path) -> None:
+    in_turns(spark, tmp_path, customers=40, days=(date(2026, 5, 27), date(2026, 5, 29), UNTIL))
+
+
+def in_turns(spark: Any, tmp_path: Path, customers: int, days: tuple[date, ...]) -> None:
+    """A lake that Spark continues on the second day, beside one that only the embedded engine writes; it finds nothing left to do."""
     with Platform(tmp_path / "turns") as turns, Platform(tmp_path / "embedded") as embedded:
-        for step, until in enumerate((date(2026, 5, 27), date(2026, 5, 29), UNTIL)):
-            land_sample(turns.landing, customers=40, seed=5, until=until)
+        for step, until in enumerate(days):
+            land_sample(turns.landing, customers=customers, seed=5, until=until)
             land_the_same(turns, embedded)
             embedded.run(AS_OF)
             if step == 1:
@@ -71,6 +81,7 @@ def test_each_engine_continues_the_other_s_lake(spark: Any, tmp_path: Path) -> N
             else:
                 turns.run(AS_OF)
         assert_equal_lakes(embedded, turns)
+        assert turns.run(AS_OF).commits == 0
         for path in tables(turns.home / "lake").values():
             assert all(count == 1 for count in batch_commits(path).values())
 
