@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
+
+import duckdb
 
 from lakehouse.dataset import Dataset
 from lakehouse.embedded import commit as delta
@@ -15,6 +18,7 @@ from lakehouse.embedded.session import EmbeddedSession
 from lakehouse.engine import Fence
 from lakehouse.paths import table_path
 from lakehouse.scratch import own_scratch, remove_leftovers
+from lakehouse.sql.dialect import install
 
 _EXPANSION = 12
 """Memory that one byte of Parquet may need on its way through windows and joins: about 6 as columns, and as much again for
@@ -31,17 +35,45 @@ class EmbeddedEngine:
         self._scratch = scratch
         self._memory_limit_mb = memory_limit_mb
         self._threads = threads
+        self._lock = threading.Lock()
+        self._database: duckdb.DuckDBPyConnection | None = None
         remove_leftovers(scratch)
 
     @contextmanager
     def session(self, as_of: date) -> Iterator[EmbeddedSession]:
-        session = EmbeddedSession(
-            self._lake, own_scratch(self._scratch), as_of, memory_limit_mb=self._memory_limit_mb, threads=self._threads
-        )
+        session = EmbeddedSession(self._lake, self._connection(), as_of)
         try:
             yield session
         finally:
             session.close()
+
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        """A connection to the one database of all sessions: to open one and to define the macros takes longer than many a
+        query. One that a fatal error has put out of use is replaced."""
+        with self._lock:
+            try:
+                if self._database is not None:
+                    self._database.execute("SELECT 1")
+                    return self._database.cursor()
+            except duckdb.Error:
+                self._database = None
+            self._database = self._open()
+            return self._database.cursor()
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        database = duckdb.connect(
+            ":memory:",
+            config={
+                "temp_directory": str(own_scratch(self._scratch)),
+                "memory_limit": f"{self._memory_limit_mb}MiB",
+                "preserve_insertion_order": "false",
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+                **({"threads": str(self._threads)} if self._threads else {}),
+            },
+        )
+        install(database)
+        return database
 
     def version(self, table: str) -> int | None:
         loaded = delta.load_table(table_path(self._lake, table))

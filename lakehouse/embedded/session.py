@@ -20,7 +20,7 @@ from lakehouse.engine import CHANGE, Commit, Committed, DuplicateKey, Restrictio
 from lakehouse.paths import table_path
 from lakehouse.properties import arrow_schema
 from lakehouse.schema import spell
-from lakehouse.sql.dialect import install, to_duckdb
+from lakehouse.sql.dialect import to_duckdb
 from lakehouse.sql.lenient import to_duckdb_leniently
 
 _ROWS_PER_BATCH = 65_536
@@ -28,23 +28,13 @@ _RESULT = "__result"
 
 
 class EmbeddedSession:
-    """See lakehouse.engine.Session. Materialized rows spill into ``scratch`` beyond the memory limit."""
+    """See lakehouse.engine.Session. All that it makes is temporary, and so its own: ``connection`` is to a database that
+    sessions share, and is the session's to close."""
 
-    def __init__(self, lake: Path, scratch: Path, as_of: date, *, memory_limit_mb: int, threads: int) -> None:
+    def __init__(self, lake: Path, connection: duckdb.DuckDBPyConnection, as_of: date) -> None:
         self._lake = lake
         self._as_of = f"DATE '{as_of.isoformat()}'"
-        self._connection = duckdb.connect(
-            ":memory:",
-            config={
-                "temp_directory": str(scratch),
-                "memory_limit": f"{memory_limit_mb}MiB",
-                "preserve_insertion_order": "false",
-                "autoinstall_known_extensions": "false",
-                "autoload_known_extensions": "false",
-                **({"threads": str(threads)} if threads else {}),
-            },
-        )
-        install(self._connection)
+        self._connection = connection
 
     def close(self) -> None:
         self._connection.close()

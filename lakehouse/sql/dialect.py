@@ -33,7 +33,7 @@ _SHARED = (*numbers.MACROS, *casts.MACROS, *time.MACROS)
 def to_duckdb(sql: str, corrections: tuple[Correction, ...] = CORRECTIONS) -> str:
     """DuckDB SQL with the meaning of a Spark SQL query; ``:as_of`` becomes ``$as_of``. Raises UnsupportedSql.
 
-    It runs on connections prepared by `install`.
+    It runs in databases prepared by `install`.
     """
     tree = tree_of(sql).copy()
     note_types(tree)
@@ -44,8 +44,8 @@ def to_duckdb(sql: str, corrections: tuple[Correction, ...] = CORRECTIONS) -> st
 
 
 def install(connection: duckdb.DuckDBPyConnection) -> None:
-    """Prepare a connection for `to_duckdb`: UTC and the macros of the corrections."""
-    connection.execute("SET TimeZone = 'UTC'")
+    """Prepare a database for `to_duckdb`, through any connection to it: UTC and the macros of the corrections."""
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")
     for statement in _macros():
         connection.execute(statement)
 

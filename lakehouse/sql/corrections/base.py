@@ -76,7 +76,7 @@ def calling(name: str) -> Rewrite:
 
 def macro(signature: str, body: str) -> str:
     """A DuckDB statement that defines a macro; later macros may use earlier ones."""
-    return f"CREATE OR REPLACE TEMP MACRO {signature} AS {body}"
+    return f"CREATE OR REPLACE MACRO {signature} AS {body}"
 
 
 def fails(condition: str, message: str) -> str:
