@@ -102,6 +102,7 @@ def _build_engine(url: str) -> Engine:
         event.listen(engine, "begin", _begin_immediate)
     elif engine.dialect.name == "postgresql":
         event.listen(engine, "connect", _configure_postgresql)
+        event.listen(engine, "begin", _begin_postgresql)
     return engine
 
 
@@ -115,10 +116,14 @@ def _configure_postgresql(connection: Any, _record: object) -> None:
     connection.autocommit = True  # so that the settings outlive the first transaction
     connection.execute("SET TIME ZONE 'UTC'")
     connection.execute("SET lock_timeout = '30s'")  # as long as SQLite waits
-    connection.execute(
-        "SET idle_in_transaction_session_timeout = '60s'"
-    )  # a stopped client must not hold its locks for ever
+    # A client that is stopped in the middle must not hold its locks for much longer than its leases last.
+    connection.execute("SET idle_in_transaction_session_timeout = '10s'")
     connection.autocommit = False
+
+
+def _begin_postgresql(connection: Any) -> None:
+    if connection.get_execution_options().get(READING):  # holds no lock, and may wait for whoever takes its rows
+        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '60s'")
 
 
 def _begin_immediate(connection: Any) -> None:
