@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from kit.db import database_time
@@ -104,8 +104,8 @@ def put_schedule(session: Session, name: str, plan: Plan, *, created_by: str) ->
     changed = {name for name, value in plan.columns.items() if getattr(schedule, name) != value}
     if changed:
         _end_what_it_keeps_alive(session, schedule)
-        for column in changed:
-            setattr(schedule, column, plan.columns[column])
+        values = {column: plan.columns[column] for column in changed}
+        session.execute(update(Schedule).where(Schedule.id == schedule.id).values(values))
         if not changed.isdisjoint(_CLOCK):
             schedule.next_tick_at = next_tick(plan.cron, plan.time_zone, database_time(session))
         session.flush()

@@ -22,8 +22,8 @@ from hypothesis.stateful import (
 from sqlalchemy import delete, select
 
 from kit.clock import now
-from kit.db import Database
-from tests.fixtures.runs import LONG, LONG_AGO, Runs
+from kit.db import Database, database_time
+from tests.fixtures.runs import LONG, Runs
 from workers import claims, queue
 from workers.events import RunLost, append
 from workers.models import Run, RunEvent, RunKey
@@ -286,14 +286,15 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule()
     def time_ends_all_waits(self) -> None:
+        queued = {run_id: known for run_id, known in self.known.items() if known.state is RunState.QUEUED}
+        line = sorted(queued, key=lambda run_id: (queued[run_id].not_before, run_id))
         self.runs.ripen()
-        for place, (_, known) in enumerate(
-            sorted(
-                ((run_id, known) for run_id, known in self.known.items() if known.state is RunState.QUEUED),
-                key=lambda item: (item[1].not_before, item[0]),
-            )
-        ):
-            known.not_before = LONG_AGO + timedelta(seconds=place)
+        with self.database.reading() as session:
+            ripe = {run.id: run.not_before for run in session.scalars(select(Run).where(Run.id.in_(line)))}
+            assert all(instant <= database_time(session) for instant in ripe.values())
+        assert sorted(ripe, key=lambda run_id: (ripe[run_id], run_id)) == line
+        for run_id, known in queued.items():
+            known.not_before = ripe[run_id]
 
     @invariant()
     def the_database_agrees(self) -> None:
