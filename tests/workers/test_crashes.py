@@ -199,7 +199,7 @@ def test_twenty_zombies_write_nothing(crew: Crew) -> None:
         worker.send(signal.SIGTERM)
         worker.wait()
         crew.stop()
-    crew.check("numbers")
+    crew.check("numbers", alone=False)
 
 
 def stop_between_transactions(crew: Crew, worker: Forked) -> None:
