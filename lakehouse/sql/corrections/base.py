@@ -54,19 +54,13 @@ def once_each(nodes: tuple[exp.Expr, exp.Expr], use: Callable[[exp.Expr, exp.Exp
     """`once` for two values."""
     if all(len(list(node.walk())) <= _SHORT for node in nodes):
         return use(*nodes)
-    names = ("c360_first", "c360_second")
-    pair = exp.Struct(
-        expressions=[
-            exp.PropertyEQ(this=exp.to_identifier(name), expression=node)
-            for name, node in zip(names, nodes, strict=True)
-        ]
-    )
-    both = exp.column("c360_pair")
-    first, second = (exp.Dot(this=both.copy(), expression=exp.to_identifier(name)) for name in names)
-    bound = exp.Lambda(this=use(first, second), expressions=[exp.to_identifier("c360_pair")])
-    return exp.Bracket(
-        this=call("list_transform", exp.Array(expressions=[pair]), bound), expressions=[exp.Literal.number(1)], offset=1
-    )
+    first, second = map(exp.to_identifier, ("c360_first", "c360_second"))
+    members = [exp.PropertyEQ(this=name, expression=node) for name, node in zip((first, second), nodes, strict=True)]
+
+    def used(pair: exp.Expr) -> exp.Expr:
+        return use(*(exp.Dot(this=pair.copy(), expression=name.copy()) for name in (first, second)))
+
+    return once(exp.Struct(expressions=members), used)
 
 
 def calling(name: str) -> Rewrite:
