@@ -82,4 +82,4 @@ class RecordedChanges:
         seq, digest = store.locked_head(session, number)
         row = chain.Rows(self._ring).of(now(), event)
         row |= {"writer": number, "seq": seq + 1, "anchor": store.newest_anchor(session)[0]}
-        store.append(session, [row | {"digest": chain.digest(key, digest, row)}])
+        store.add(session, [row | {"digest": chain.digest(key, digest, row)}])

@@ -48,9 +48,13 @@ def register(session: Session, who: Identity, key_id: str) -> int:
 def append(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Add rows of one writer, in order, unless they are there already."""
     last = rows[-1]
-    writer = select(AuditWriter.head_seq).where(AuditWriter.number == last["writer"]).with_for_update()
-    if session.execute(writer).scalar_one() >= last["seq"]:
-        return
+    if locked_head(session, last["writer"])[0] < last["seq"]:
+        add(session, rows)
+
+
+def add(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    """Add rows of one writer, in order, behind the head that the session has locked."""
+    last = rows[-1]
     _insert(session, rows)
     session.execute(
         update(AuditWriter)
