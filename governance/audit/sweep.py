@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
 from governance.audit import chain
@@ -25,24 +25,29 @@ _ROWS_AT_ONCE = 5000
 def sweep(changes: RecordedChanges, ring: KeyRing, *, exported: int, keep: timedelta, by: str) -> int:
     """Remove rows that anchors up to ``exported`` bind, if the anchor is older than ``keep``; how many.
 
-    Step by step, so that nobody waits long; each step is one transaction with its own event.
+    Step by step, so that nobody waits long; each step is one transaction with its own event. Where nothing is old, nothing is written:
+    even a chain that has no event would be a row for good.
     """
-    swept, before = 0, now() - keep
-    while True:
+    swept, due = 0, _due(exported, now() - keep)
+    while _is_any(changes, due):
         removed = 0
         with changes.transaction(lambda: _event(by, removed)) as session:  # noqa: B023 - asked within this round
-            removed = _sweep_some(session, ring, exported, before)
-        if not removed:
-            return swept
+            removed = _sweep_some(session, ring, due)
         swept += removed
+    return swept
+
+
+def _is_any(changes: RecordedChanges, due: Select[int, int]) -> bool:
+    with changes.database.reading() as session:
+        return session.execute(due.limit(1)).first() is not None
 
 
 def _event(by: str, removed: int) -> Event | None:
     return Event("audit", "sweep", by, params={"rows": str(removed)}) if removed else None
 
 
-def _sweep_some(session: Session, ring: KeyRing, exported: int, before: datetime) -> int:
-    """About as many rows as a transaction should remove, or all there are."""
+def _due(exported: int, before: datetime) -> Select[int, int]:
+    """Writers with rows to sweep, and up to which."""
     old = (
         select(AuditHead.writer, func.max(AuditHead.seq).label("upto"))
         .join(AuditAnchor, AuditAnchor.number == AuditHead.anchor)
@@ -51,8 +56,13 @@ def _sweep_some(session: Session, ring: KeyRing, exported: int, before: datetime
         .subquery()
     )
     chains = select(old.c.writer, old.c.upto).join(AuditWriter, AuditWriter.number == old.c.writer)
+    return chains.where(old.c.upto > AuditWriter.swept_seq)
+
+
+def _sweep_some(session: Session, ring: KeyRing, due: Select[int, int]) -> int:
+    """About as many rows as a transaction should remove, or all there are."""
     removed = 0
-    for number, upto in session.execute(chains.where(old.c.upto > AuditWriter.swept_seq)).all():
+    for number, upto in session.execute(due).all():
         removed += _sweep_chain(session, ring, number, upto)
         if removed >= _ROWS_AT_ONCE:
             break
