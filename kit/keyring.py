@@ -129,8 +129,7 @@ class KeyRing:
     def hasher(self, purpose: Purpose, *, context: str) -> Callable[[bytes], bytes]:
         """The digest that ``mac`` makes, as a function for many data in a row. It goes on with its key when the ring is rotated: ask anew
         now and then."""
-        secret, prefix = self._current(purpose, signs=False).secret, context.encode() + b"\0"
-        return lambda data: hmac.digest(secret, prefix + data, "sha256")
+        return _hasher(self._current(purpose, signs=False), context)
 
     def macs(self, purpose: Purpose, data: bytes, *, context: str) -> tuple[Mac, ...]:
         """The keyed hash under every key, the current one first: to find what was hashed before a rotation."""
@@ -265,7 +264,12 @@ class KeyRing:
 
 
 def _mac(key: Key, data: bytes, context: str) -> Mac:
-    return Mac(key.id, hmac.digest(key.secret, context.encode() + b"\0" + data, hashlib.sha256))
+    return Mac(key.id, _hasher(key, context)(data))
+
+
+def _hasher(key: Key, context: str) -> Callable[[bytes], bytes]:
+    secret, prefix = key.secret, context.encode() + b"\0"
+    return lambda data: hmac.digest(secret, prefix + data, "sha256")
 
 
 def _newest(keys: Sequence[Key], purpose: str) -> Key | None:
