@@ -19,7 +19,6 @@ from workers.schedules import Kind, Plan, Schedule
 app = typer.Typer(no_args_is_help=True, help="Begin runs by the clock, or keep one alive.")
 
 Name = Annotated[str, typer.Argument(help="The schedule.")]
-_NEXT_TICKS = 5
 
 
 @app.command("list")
@@ -40,7 +39,7 @@ def show_command(name: Name, home: Home = None, json: Json = False) -> None:
     with reporting(json=json):
         with at(home).database.reading() as session:
             schedule = schedules.get_schedule(session, name)
-        document = _document(schedule) | {"next_ticks": schedules.due_at(schedule, _NEXT_TICKS)}
+        document = _document(schedule) | {"next_ticks": schedules.due_at(schedule)}
         if json:
             print_json(document)
             return

@@ -101,12 +101,11 @@ def put_schedule(session: Session, name: str, plan: Plan, *, created_by: str) ->
     _check(name, plan)
     if (schedule := _find(session, name, lock=True)) is None:
         return _insert(session, name, plan, created_by), True
-    changed = {name for name, value in plan.columns.items() if getattr(schedule, name) != value}
+    changed = {column: value for column, value in plan.columns.items() if getattr(schedule, column) != value}
     if changed:
         _end_what_it_keeps_alive(session, schedule)
-        values = {column: plan.columns[column] for column in changed}
-        session.execute(update(Schedule).where(Schedule.id == schedule.id).values(values))
-        if not changed.isdisjoint(_CLOCK):
+        session.execute(update(Schedule).where(Schedule.id == schedule.id).values(changed))
+        if not changed.keys().isdisjoint(_CLOCK):
             schedule.next_tick_at = next_tick(plan.cron, plan.time_zone, database_time(session))
         session.flush()
     return schedule, False
@@ -122,7 +121,7 @@ def list_schedules(session: Session, *, limit: int | None = None, after: str = "
     return session.scalars(select(Schedule).where(Schedule.name > after).order_by(Schedule.name).limit(limit)).all()
 
 
-def due_at(schedule: Schedule, count: int) -> list[datetime]:
+def due_at(schedule: Schedule, count: int = 5) -> list[datetime]:
     """Its next ticks, at most so many: none while it is paused, or where it has no expression."""
     if schedule.paused_at is not None or schedule.cron is None or schedule.next_tick_at is None:
         return []

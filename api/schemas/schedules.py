@@ -12,8 +12,6 @@ from api.cursors import Page
 from api.schemas.runs import EngineName
 from workers.schedules import Kind, Plan, Schedule, due_at
 
-_NEXT_TICKS = 5
-
 ScheduleName = Annotated[str, Path(max_length=200, description="Name of the schedule.", examples=["mornings"])]
 
 
@@ -69,7 +67,7 @@ class ScheduleRead(BaseModel):
     def of(cls, schedule: Schedule) -> Self:
         """The schedule as it is served."""
         same = {name: getattr(schedule, name) for name in cls.model_fields if name != "next_ticks"}
-        return cls(**same, next_ticks=due_at(schedule, _NEXT_TICKS))
+        return cls(**same, next_ticks=due_at(schedule))
 
 
 class SchedulePage(Page[ScheduleRead]):
