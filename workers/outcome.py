@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 Record = Mapping[str, Any]
@@ -22,17 +22,20 @@ class Outcome:
     failed: Mapping[str, int] = field(default_factory=dict)
 
 
+_SUMMED = tuple(each.name for each in fields(Outcome) if each.name != "failed")
+
+
 def outcome_of(record: Record) -> Outcome:
     """The sums of a record."""
     flows = _datasets(record)
-    counted = ("rows_in", "rows_out", "rows_written", "rows_deleted", "dropped", "quarantined")
     failed = {
         f"{name}.{expectation}": count
         for name, flow in flows.items()
         for expectation, count in flow.get("expectations", {}).items()
         if count
     }
-    return Outcome(**{name: sum(flow.get(name, 0) for flow in flows.values()) for name in counted}, failed=failed)
+    sums = {name: sum(flow.get(name, 0) for flow in flows.values()) for name in _SUMMED}
+    return Outcome(**sums, failed=failed)
 
 
 def versions_in(record: Record) -> dict[str, int]:
