@@ -51,13 +51,8 @@ class EmbeddedEngine:
         """A connection to the one database of all sessions: to open one and to define the macros takes longer than many a
         query. One that a fatal error has put out of use is replaced."""
         with self._lock:
-            try:
-                if self._database is not None:
-                    self._database.execute("SELECT 1")
-                    return self._database.cursor()
-            except duckdb.Error:
-                self._database = None
-            self._database = self._open()
+            if self._database is None or not _is_usable(self._database):
+                self._database = self._open()
             return self._database.cursor()
 
     def _open(self) -> duckdb.DuckDBPyConnection:
@@ -98,3 +93,11 @@ class EmbeddedEngine:
 
     def vacuum(self, table: str, fence: Fence, retention_hours: int) -> int:
         return maintenance.vacuum_table(table_path(self._lake, table), fence, retention_hours)
+
+
+def _is_usable(database: duckdb.DuckDBPyConnection) -> bool:
+    try:
+        database.execute("SELECT 1")
+    except duckdb.Error:
+        return False
+    return True
