@@ -238,6 +238,15 @@ class Dataset:
         raise InvalidDeclaration(f"{self.name} has no column {name}; it has {', '.join(self.column_names)}")
 
     @property
+    def day_column(self) -> Column | None:
+        """The leading clustering column where it is an instant or a date that every row has: merges find their
+        files by it. Its days stand in commits, so it is public."""
+        leading = self.column(self.cluster_by[0]) if self.cluster_by else None
+        if leading is None or leading.nullable or leading.cls != PUBLIC:
+            return None
+        return leading if leading.data_type.sql in ("DATE", "TIMESTAMP") else None
+
+    @property
     def statistics_columns(self) -> tuple[str, ...]:
         """Columns whose minimum and maximum may stand in the Delta log: every one of an ordered type that
         is not ``pii.*``."""

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from kit.errors import Conflict, Fault, Invalid
 from lakehouse.dataset import Dataset
+from lakehouse.days import Days
 
 CHANGE = "_change"
 """Column of a merge source: ``upsert``, ``delete``, or ``insert`` where the caller knows that the table has no row of the key."""
@@ -161,8 +162,12 @@ class Session(Protocol):
     def append(self, target: Dataset, sql: str, commit: Commit) -> Committed:
         """Add the query's rows, cast to the declared types without loss. Creates the table at need. A repeat is a no-op."""
 
-    def merge(self, target: Dataset, sql: str, commit: Commit) -> Committed:
-        """Apply rows with a ``_change`` column by the declared keys; all but ``delete`` need whole rows."""
+    def merge(self, target: Dataset, sql: str, commit: Commit, days: Sequence[Days] = ()) -> Committed:
+        """Apply rows with a ``_change`` column by the declared keys; all but ``delete`` need whole rows.
+
+        ``days`` are those of the target's ``day_column`` between which every row that is to be changed stands: files without
+        any are not read. None given: rows may stand anywhere.
+        """
 
     def replace(self, target: Dataset, sql: str, commit: Commit) -> Committed:
         """Put the query's rows in place of all that the table holds, in one commit."""

@@ -15,6 +15,12 @@ FENCE_PROPERTY = "c360.fence"
 """Table property that carries the fencing token of the last takeover."""
 
 
+def file_bytes(dataset: Dataset) -> int:
+    """Size to which both engines write and bring files; those below half of it are small. Where merges find their files by days,
+    smaller ones: a merge rewrites whole files."""
+    return (16 if dataset.day_column is not None else 128) << 20
+
+
 def table_properties(dataset: Dataset) -> dict[str, str]:
     """Delta table properties of a dataset.
 
@@ -26,6 +32,7 @@ def table_properties(dataset: Dataset) -> dict[str, str]:
         "delta.dataSkippingStatsColumns": ",".join(dataset.statistics_columns),
         "delta.enableDeletionVectors": "false",
         "delta.checkpointInterval": "10",
+        "delta.targetFileSize": str(file_bytes(dataset)),
     }
 
 

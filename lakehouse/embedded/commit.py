@@ -7,7 +7,7 @@ fail, and the caller recomputes. delta-rs records transaction ids without enforc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,6 +25,7 @@ from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from kit.faults import boundary
 from lakehouse.dataset import Dataset
+from lakehouse.days import Days, within_sql
 from lakehouse.engine import (
     CHANGE,
     FENCE_APP_ID,
@@ -135,18 +136,23 @@ def replace(path: Path, target: Dataset, rows: pa.RecordBatchReader, commit: Com
     return _commit(path, target, commit, write)
 
 
-def merge(path: Path, target: Dataset, rows: pa.RecordBatchReader, commit: Commit) -> Committed:
-    """Apply whole-row upserts and deletes by the declared keys.
+def merge(
+    path: Path, target: Dataset, rows: pa.RecordBatchReader, commit: Commit, days: Sequence[Days] = ()
+) -> Committed:
+    """Apply whole-row upserts and deletes by the declared keys, to rows of these days where there are any given.
 
     ``streamed_exec`` keeps the source's key range out of the merge predicate, and so out of the commit's info.
     """
 
     def write(table: DeltaTable) -> None:
         before = table.version()
+        conditions = [f't."{key}" = s."{key}"' for key in target.keys]
+        if within := within_sql(target, days, "t", '"'):
+            conditions.append(within)
         assignments = {f'"{name}"': f's."{name}"' for name in target.column_names}
         merger = table.merge(
             rows,
-            predicate=" AND ".join(f't."{key}" = s."{key}"' for key in target.keys),
+            predicate=" AND ".join(conditions),
             source_alias="s",
             target_alias="t",
             streamed_exec=True,

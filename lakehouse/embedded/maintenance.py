@@ -11,9 +11,7 @@ from deltalake.exceptions import CommitFailedError
 from lakehouse.dataset import Dataset
 from lakehouse.embedded.commit import fenced, guard, load_table, writer_properties
 from lakehouse.engine import CommitConflict, Fence, check_retention
-
-FILE_BYTES = 128 << 20
-"""Size that files are brought to; those below half of it are small."""
+from lakehouse.properties import file_bytes
 
 
 def maintain_table(path: Path, target: Dataset, fence: Fence) -> None:
@@ -25,14 +23,13 @@ def maintain_table(path: Path, target: Dataset, fence: Fence) -> None:
     if table is None:
         return
     guard(table, fence)
-    if _small_files(table) > 1:
+    size = file_bytes(target)
+    if _small_files(table, size) > 1:
         try:
             if target.cluster_by:
-                table.optimize.z_order(
-                    target.cluster_by, target_size=FILE_BYTES, writer_properties=writer_properties(target)
-                )
+                table.optimize.z_order(target.cluster_by, target_size=size, writer_properties=writer_properties(target))
             else:
-                table.optimize.compact(target_size=FILE_BYTES, writer_properties=writer_properties(target))
+                table.optimize.compact(target_size=size, writer_properties=writer_properties(target))
         except CommitFailedError as conflict:
             fence.check()
             raise CommitConflict(f"{target.name}: another writer committed first; maintain it again") from conflict
@@ -53,6 +50,6 @@ def vacuum_table(path: Path, fence: Fence, retention_hours: int) -> int:
     return len(there)
 
 
-def _small_files(table: DeltaTable) -> int:
+def _small_files(table: DeltaTable, whole: int) -> int:
     sizes = pa.table(table.get_add_actions()).column("size_bytes")
-    return sum(size.as_py() < FILE_BYTES // 2 for size in sizes)
+    return sum(size.as_py() < whole // 2 for size in sizes)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -13,6 +14,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from lakehouse.dataset import Dataset
+from lakehouse.days import Days
 from lakehouse.embedded import commit as delta
 from lakehouse.embedded.edge import edge_select, raised_by
 from lakehouse.embedded.scan import quoted, scan_sql
@@ -46,9 +48,9 @@ class EmbeddedSession:
             return
         whole = f"{view}__whole"
         self._run(f"CREATE OR REPLACE TEMP VIEW {quoted(whole)} AS {source}")
-        conditions = self._conditions(restriction)
-        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        self._run(f"CREATE OR REPLACE TEMP VIEW {quoted(view)} AS SELECT * FROM {quoted(whole)}{where}")
+        self._run(
+            f"CREATE OR REPLACE TEMP VIEW {quoted(view)} AS SELECT * FROM {quoted(whole)} {self._restricted(restriction)}"
+        )
 
     def bind_changes(self, view: str, table: str, after: int, upto: int, columns: Sequence[str]) -> None:
         listed = ", ".join(quoted(name) for name in columns)
@@ -94,8 +96,8 @@ class EmbeddedSession:
     def replace(self, target: Dataset, sql: str, commit: Commit) -> Committed:
         return self._write(target, sql, commit, delta.replace)
 
-    def merge(self, target: Dataset, sql: str, commit: Commit) -> Committed:
-        return self._write(target, sql, commit, delta.merge, extra=(CHANGE,))
+    def merge(self, target: Dataset, sql: str, commit: Commit, days: Sequence[Days] = ()) -> Committed:
+        return self._write(target, sql, commit, partial(delta.merge, days=days), extra=(CHANGE,))
 
     def append_rows(self, target: Dataset, rows: pa.RecordBatchReader, commit: Commit) -> Committed:
         return delta.append(self._path(target.name), target, rows, commit)
@@ -133,15 +135,19 @@ class EmbeddedSession:
                 f"{target.name}: the query yields {row[0]} keys ({', '.join(target.keys)}) more than once"
             )
 
-    def _conditions(self, restriction: Restriction) -> list[str]:
+    def _restricted(self, restriction: Restriction) -> str:
+        """A semi join, not EXISTS: for an expression that EXISTS correlates, DuckDB first collects all of its values."""
         keys = [self._native_expression(expression) for expression in restriction.key]
-        conditions = []
+        clauses = ""
         if restriction.touched is not None:
-            pairs = " AND ".join(f"__t.k{position} IS NOT DISTINCT FROM ({key})" for position, key in enumerate(keys))
-            conditions.append(f"EXISTS (SELECT 1 FROM {quoted(restriction.touched)} AS __t WHERE {pairs})")
+            renamed = ", ".join(f"k{position} AS __touched{position}" for position in range(len(keys)))
+            same = " AND ".join(
+                f"__touched{position} IS NOT DISTINCT FROM ({key})" for position, key in enumerate(keys)
+            )
+            clauses += f"SEMI JOIN (SELECT {renamed} FROM {quoted(restriction.touched)}) AS __t ON {same}"
         if restriction.buckets > 1:
-            conditions.append(f"hash({', '.join(keys)}) % {restriction.buckets} = {restriction.bucket}")
-        return conditions
+            clauses += f" WHERE hash({', '.join(keys)}) % {restriction.buckets} = {restriction.bucket}"
+        return clauses
 
     def _native(self, sql: str, translate: Callable[[str], str] = to_duckdb) -> str:
         return re.sub(r"\$as_of\b", self._as_of, translate(sql))

@@ -7,7 +7,7 @@ from it with both transaction ids; a conflict goes to the caller, who recomputes
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,13 @@ from pyspark.sql import functions as F
 
 from kit.faults import boundary
 from lakehouse.dataset import Dataset
+from lakehouse.days import Days, within_sql
 from lakehouse.engine import CHANGE, FENCE_APP_ID, Commit, CommitConflict, Committed, Fence, SchemaDrift, StaleFence
 from lakehouse.properties import FENCE_PROPERTY, delta_schema_json, table_properties
 from lakehouse.spark.edge import quoted
 from lakehouse.spark.transaction import Transaction
 
 Write = Callable[[Transaction], list[Any]]
-
-FILE_BYTES = 128 << 20
-"""Files below half of it are small (the same on the embedded engine)."""
 
 
 def create_table(spark: SparkSession, path: Path, target: Dataset, fence: Fence) -> int:
@@ -64,11 +62,13 @@ def replace(spark: SparkSession, path: Path, target: Dataset, rows: DataFrame, c
     return _commit(spark, path, target, commit, "Overwrite", write)
 
 
-def merge(spark: SparkSession, path: Path, target: Dataset, rows: DataFrame, commit: Commit) -> Committed:
+def merge(
+    spark: SparkSession, path: Path, target: Dataset, rows: DataFrame, commit: Commit, days: Sequence[Days] = ()
+) -> Committed:
     """Apply whole-row upserts and deletes by the declared keys; ``rows`` are read twice and hold a key once."""
 
     def write(transaction: Transaction) -> list[Any]:
-        touched = _touched_files(transaction, target, rows)
+        touched = _touched_files(transaction, target, rows, days)
         changed = _merged(target, transaction.read(touched), rows)
         return [*transaction.write(changed), *(file.remove() for file in touched)]
 
@@ -120,11 +120,12 @@ def _declared(spark: SparkSession, path: Path, target: Dataset, fence: Fence) ->
         transaction.commit([], {FENCE_APP_ID: fence.token}, "SetTableProperties" if exists else "CreateTable", {})
 
 
-def _touched_files(transaction: Transaction, target: Dataset, rows: DataFrame) -> list[Any]:
+def _touched_files(transaction: Transaction, target: Dataset, rows: DataFrame, days: Sequence[Days]) -> list[Any]:
     files = {_file_name(file.path()): file for file in transaction.files()}
     if not files:
         return []
-    stored = transaction.read(files.values()).select(*target.keys, F.input_file_name().alias("__file"))
+    found = transaction.read(files.values()).alias("t").where(within_sql(target, days, "t", "`") or "true")
+    stored = found.select(*target.keys, F.input_file_name().alias("__file"))
     matched = stored.join(rows.select(*target.keys), list(target.keys), "left_semi").select("__file").distinct()
     return [files[_file_name(row[0])] for row in matched.collect()]
 

@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 from lakehouse.dataset import Dataset
 from lakehouse.engine import Fence, check_retention
 from lakehouse.paths import table_path
+from lakehouse.properties import file_bytes
 from lakehouse.scratch import own_scratch, remove_leftovers
 from lakehouse.spark import commit as delta
 from lakehouse.spark.edge import SPARK_FAILURES, quoted, raised_by
@@ -19,6 +20,9 @@ from lakehouse.spark.footers import silent_footers
 from lakehouse.spark.launch import silence_values
 from lakehouse.spark.session import SparkSessionOfWork
 from lakehouse.spark.transaction import Transaction, delta_log
+
+_OPTIMIZED_BYTES = "spark.databricks.delta.optimize.maxFileSize"
+"""Size of the files that OPTIMIZE writes."""
 
 _LISTING_TASKS = "spark.sql.sources.parallelPartitionDiscovery.parallelism"
 """In how many tasks a vacuum lists a table's folders: 10,000 unless said otherwise."""
@@ -69,9 +73,11 @@ class SparkEngine:
         transaction = Transaction(self._spark, path)
         delta.guard(transaction, fence)
         order = f" ZORDER BY ({', '.join(map(quoted, target.cluster_by))})" if target.cluster_by else ""
-        is_small = sum(file.size() < delta.FILE_BYTES // 2 for file in transaction.files()) > 1
+        size = file_bytes(target)
+        is_small = sum(file.size() < size // 2 for file in transaction.files()) > 1
         try:
             if is_small:
+                self._spark.conf.set(_OPTIMIZED_BYTES, size)
                 with silent_footers(self._spark, target):
                     self._spark.sql(f"OPTIMIZE delta.{quoted(str(path.absolute()))}{order}")
             delta_log(self._spark, path).checkpoint()

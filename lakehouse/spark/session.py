@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 
 from lakehouse.dataset import Dataset
+from lakehouse.days import Days
 from lakehouse.engine import CHANGE, Commit, Committed, DuplicateKey, Restriction
 from lakehouse.paths import table_path
 from lakehouse.properties import arrow_schema
@@ -113,8 +115,8 @@ class SparkSessionOfWork:
     def append(self, target: Dataset, sql: str, commit: Commit) -> Committed:
         return self._write(target, sql, commit, delta.append)
 
-    def merge(self, target: Dataset, sql: str, commit: Commit) -> Committed:
-        return self._write(target, sql, commit, delta.merge, extra=(CHANGE,))
+    def merge(self, target: Dataset, sql: str, commit: Commit, days: Sequence[Days] = ()) -> Committed:
+        return self._write(target, sql, commit, partial(delta.merge, days=days), extra=(CHANGE,))
 
     def replace(self, target: Dataset, sql: str, commit: Commit) -> Committed:
         return self._write(target, sql, commit, delta.replace)

@@ -18,12 +18,16 @@ from kit.faults import boundary
 from lakehouse.catalog import definition, input_keys, statement_of
 from lakehouse.checkpoints import Batch
 from lakehouse.dataset import AutoCdc, Dataset, Derived
+from lakehouse.days import Days, few_spans
 from lakehouse.engine import CHANGE, Commit, CommitConflict, Session, StaleFence
 from lakehouse.lease import Lease
 from lakehouse.sql.language import may_read
 from pipelines.flows import cdc, expectations, quality
 from pipelines.flows.context import FlowContext, FlowResult, retried
 from pipelines.flows.scope import Scope, choose_scope
+
+_STOOD = "__stood"
+"""Column of ``__changes``: the target's value of the day column in the row that is to be changed."""
 
 _MISSING = -1
 """Version of an input that does not exist yet."""
@@ -157,11 +161,21 @@ def _compute(
 
 
 def _write_changes(session: Session, dataset: Dataset, outcome: _Outcome, commit: Commit) -> int:
-    """Rows that are all new need no look at the table's files."""
+    """Rows that are all new need no look at the table's files, and others only at those of the days on which they stand."""
+    columns = ", ".join(dataset.column_names)
     if outcome.changes == outcome.inserts:
-        columns = ", ".join(dataset.column_names)
         return session.append(dataset, f"SELECT {columns} FROM __changes", commit).version
-    return session.merge(dataset, "SELECT * FROM __changes", commit).version
+    days = _days_of_changes(session, dataset)
+    return session.merge(dataset, f"SELECT {CHANGE}, {columns} FROM __changes", commit, days).version
+
+
+def _days_of_changes(session: Session, dataset: Dataset) -> tuple[Days, ...]:
+    """Where the rows stand that the table has and the merge changes. A row may have moved to another day: what counts is the old
+    one."""
+    if dataset.day_column is None:
+        return ()
+    stood = session.fetch(f"SELECT DISTINCT CAST({_STOOD} AS DATE) AS day FROM __changes WHERE {_STOOD} IS NOT NULL")
+    return few_spans(stood.column("day").to_pylist())
 
 
 def _bind_inputs(
@@ -223,10 +237,11 @@ def _changes_sql(dataset: Dataset, *, compare: bool) -> str:
     joined = " AND ".join(f"t.{key} = r.{key}" for key in dataset.keys)
     same = " AND ".join(f"t.{name} <=> r.{name}" for name in columns)
     gone = ", ".join(f"t.{name} AS {name}" for name in columns)
+    stood = f", t.{dataset.day_column.name} AS {_STOOD}" if dataset.day_column is not None else ""
     return (
-        f"SELECT CASE WHEN t.{dataset.keys[0]} IS NULL THEN 'insert' ELSE 'upsert' END AS {CHANGE}, {rows} "
+        f"SELECT CASE WHEN t.{dataset.keys[0]} IS NULL THEN 'insert' ELSE 'upsert' END AS {CHANGE}, {rows}{stood} "
         f"FROM __rows AS r LEFT JOIN __target AS t ON {joined} WHERE t.{dataset.keys[0]} IS NULL OR NOT ({same}) "
-        f"UNION ALL SELECT 'delete' AS {CHANGE}, {gone} FROM __target AS t LEFT ANTI JOIN __rows AS r ON {joined}"
+        f"UNION ALL SELECT 'delete' AS {CHANGE}, {gone}{stood} FROM __target AS t LEFT ANTI JOIN __rows AS r ON {joined}"
     )
 
 

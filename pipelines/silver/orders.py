@@ -33,6 +33,7 @@ dataset = Dataset(
         Column("reported_net_amount", "DECIMAL(38,6)", "net_amount in the reporting currency; NULL likewise."),
     ),
     keys=("order_id", "line_number"),
+    cluster_by=("order_ts",),
     flow=ByKey(
         keys=("order_id", "line_number"),
         inputs={

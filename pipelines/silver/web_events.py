@@ -28,6 +28,7 @@ dataset = Dataset(
         Column("browser", "STRING", "Browser or app."),
     ),
     keys=("event_id",),
+    cluster_by=("event_ts",),
     flow=ByKey(keys=("event_id",), inputs={"bronze.web_events": ("nullif(trim(event_id), '')",)}),
     subject=Subject("customer_id"),
     expectations=(

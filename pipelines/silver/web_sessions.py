@@ -32,6 +32,7 @@ dataset = Dataset(
         Column("browser", "STRING", "Browser or app of the first event that names one."),
     ),
     keys=("visitor_key", "session_id"),
+    cluster_by=("started_at",),
     flow=ByKey(keys=("visitor_key",)),
     subject=Subject("customer_id"),
 )

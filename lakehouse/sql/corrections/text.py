@@ -12,7 +12,13 @@ from lakehouse.sql.types import KIND, Kind
 
 def _trim(node: exp.Expr) -> exp.Expr:
     side = (node.args.get("position") or "").upper()
-    return call({"LEADING": "ltrim", "TRAILING": "rtrim"}.get(side, "trim"), node.this, exp.Literal.string(" "))
+    name = {"LEADING": "c360_ltrim", "TRAILING": "c360_rtrim"}.get(side, "c360_trim")
+    return once(node.this, lambda value: call(name, value))
+
+
+def _trimmed(native: str, needed: str) -> str:
+    """Few texts have anything to trim, and to see that costs a fifth of DuckDB's trim."""
+    return macro(f"c360_{native}(x)", f"CASE WHEN {needed} THEN {native}(x, ' ') ELSE x END")
 
 
 def _substring(node: exp.Expr) -> exp.Expr:
@@ -67,7 +73,8 @@ def _changed_case(name: str, native: str, one: tuple[str, str], many: dict[str, 
     differing = one[0] + "".join(many) + ("Σ" if first != "x" else "")
     return macro(
         f"{name}(x)",
-        f"CASE WHEN regexp_matches(x, '[{differing}]') THEN translate({native}({replaced}), '{one[0]}', '{one[1]}')"
+        f"CASE WHEN strlen(x) = length(x) THEN {native}(x)"  # ASCII: soon said, and true of most
+        f" WHEN regexp_matches(x, '[{differing}]') THEN translate({native}({replaced}), '{one[0]}', '{one[1]}')"
         f" ELSE {native}(x) END",
     )
 
@@ -80,7 +87,16 @@ _FINAL_SIGMA = (
 """A capital sigma at the end of a word becomes ς: after a cased letter and not before one, marks between them aside."""
 
 CORRECTIONS = (
-    Correction("trim", "Spark strips U+0020 only, DuckDB every space of Unicode", {exp.Trim: _trim}),
+    Correction(
+        "trim",
+        "Spark strips U+0020 only, DuckDB every space of Unicode",
+        {exp.Trim: _trim},
+        macros=(
+            _trimmed("ltrim", "starts_with(x, ' ')"),
+            _trimmed("rtrim", "ends_with(x, ' ')"),
+            _trimmed("trim", "starts_with(x, ' ') OR ends_with(x, ' ')"),
+        ),
+    ),
     Correction(
         "substring",
         "position 0 counts as 1 and a negative length is empty in Spark",
