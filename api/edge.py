@@ -20,6 +20,11 @@ from kit.logging import correlate, place_of
 from kit.telemetry import Requests
 
 MAX_BODY_BYTES = 1 << 20
+BODY_REFUSALS = {
+    HTTPStatus.LENGTH_REQUIRED: ("http.length_required", "send a body with its Content-Length"),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("http.body_too_large", f"a request body may have {MAX_BODY_BYTES} bytes"),
+}
+"""Codes and texts for bodies that no route gets to see."""
 
 IS_HEAD = "c360.is_head"
 """Key in the ASGI scope: whether nobody will see a body. Where one would not end by itself, a route looks."""
@@ -106,11 +111,11 @@ def _add_headers(message: Message, request_id: bytes) -> None:
 
 def _refuse_body(headers: dict[bytes, bytes], scope: Scope) -> Any:
     if b"transfer-encoding" in headers:
-        return problem(scope, HTTPStatus.LENGTH_REQUIRED, "http.length_required", "send a body with its Content-Length")
+        return problem(scope, HTTPStatus.LENGTH_REQUIRED, *BODY_REFUSALS[HTTPStatus.LENGTH_REQUIRED])
     length = headers.get(b"content-length", b"0")
     if not length.isdigit() or int(length) > MAX_BODY_BYTES:
-        detail = f"a request body may have {MAX_BODY_BYTES} bytes"
-        return problem(scope, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "http.body_too_large", detail)
+        too_large = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        return problem(scope, too_large, *BODY_REFUSALS[too_large])
     return None
 
 

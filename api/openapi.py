@@ -15,6 +15,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from api.auth import SECURITY_SCHEMES, SEND_CREDENTIALS, is_open
+from api.edge import BODY_REFUSALS
 from api.errors import INVALID_REQUEST, INVALID_REQUEST_DETAIL
 from api.schemas.health import HEALTH_SCHEMA, READINESS_SCHEMA
 from api.schemas.oauth import OAUTH_SCHEMAS
@@ -66,6 +67,8 @@ def build_document(app: FastAPI, dataset: Dataset) -> dict[str, Any]:
     for path, operations in document["paths"].items():
         for operation in operations.values():
             refusals = _INVALID if "422" in operation["responses"] else {}
+            if "requestBody" in operation:
+                refusals = refusals | _UNSEEN_BODY
             if not is_open(path):
                 refusals = refusals | _refusals(operation)
             operation["responses"] = dict(sorted((operation["responses"] | refusals).items()))
@@ -99,6 +102,10 @@ _INVALID = {
     )
 }
 """What stands in the document in place of the framework's own form of errors."""
+_UNSEEN_BODY = {
+    str(status.value): problem_response(status, {code: (text, {})}) for status, (code, text) in BODY_REFUSALS.items()
+}
+"""What a caller whose body is too long, or of a length not told, gets from every operation that takes one."""
 
 
 def _restore_examples(document: dict[str, Any], app: FastAPI) -> None:

@@ -25,6 +25,7 @@ from lakehouse.dataset import (
     Seed,
     Subject,
 )
+from lakehouse.engine import CHANGE_TYPE
 from lakehouse.online.encode import ProfileEncoder
 from lakehouse.sql.language import Statement, columns_of, parse, parse_expression
 
@@ -335,8 +336,8 @@ def _check_reached(dataset: Dataset, source: Dataset, reached: Reached) -> None:
             f"{dataset.name}: the query by which {source.name} is reached reads other inputs of the dataset, of which there are "
             f"{', '.join(sorted(known)) or 'none'}"
         )
-    if not (columns := columns_of(reached.query, CHANGED)) or not columns <= set(source.column_names):
+    if not (columns := columns_of(reached.query, CHANGED)) or not columns <= {*source.column_names, CHANGE_TYPE}:
         raise InvalidDeclaration(
             f"{dataset.name}: the query by which {source.name} is reached joins the view {CHANGED}, whose columns are "
-            f"{', '.join(source.column_names)}; write them as {CHANGED}.<column>"
+            f"{', '.join(source.column_names)} and {CHANGE_TYPE}; write them as {CHANGED}.<column>"
         )

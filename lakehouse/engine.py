@@ -22,6 +22,9 @@ from lakehouse.days import Days
 CHANGE = "_change"
 """Column of a merge source: ``upsert``, ``delete``, or ``insert`` where the caller knows that the table has no row of the key."""
 
+CHANGE_TYPE = "_change_type"
+"""Column of Delta's change feed: ``insert``, ``delete``, ``update_preimage`` or ``update_postimage``."""
+
 FENCE_APP_ID = "c360.fence"
 """Application id of the fence: constant, its transaction version is the fencing token of the writer."""
 
@@ -135,7 +138,10 @@ class Session(Protocol):
         """Make one snapshot of a table visible as ``view``, in whole or restricted."""
 
     def bind_changes(self, view: str, table: str, after: int, upto: int, columns: Sequence[str]) -> None:
-        """Make the distinct values of ``columns`` in rows changed by versions (after, upto] visible: both images of an update."""
+        """Make the distinct values of ``columns`` in rows changed by versions (after, upto] visible: both images of an update.
+
+        CHANGE_TYPE may be one of them.
+        """
 
     def bind_empty(self, view: str, dataset: Dataset) -> None:
         """Make a table that does not exist yet visible as one without rows."""

@@ -14,13 +14,12 @@ import pyarrow.parquet as pq
 from lakehouse.catalog import FEED_COLUMNS
 from lakehouse.changes.source import FeedGap, SourceCommit, SourceFile
 from lakehouse.dataset import ChangeFeed, Dataset
-from lakehouse.engine import UnreadableTable
+from lakehouse.engine import CHANGE_TYPE, UnreadableTable
 from lakehouse.files.arrow_rows import fit
 from lakehouse.files.rows import RESCUED, ROW_NUMBER, SourceColumns
 from lakehouse.properties import arrow_schema
 
-_CHANGE_TYPE = "_change_type"
-_OF_THE_FEED = frozenset({_CHANGE_TYPE})
+_OF_THE_FEED = frozenset({CHANGE_TYPE})
 """Columns of a change data file that are not the source's own."""
 
 _ROWS_PER_BATCH = 16_384
@@ -77,7 +76,7 @@ class _Reader:
         for name, value in file.partition:
             rows = rows.append_column(name, pa.repeat(pa.scalar(value, pa.string()), rows.num_rows))
         typed, rescued = fit(rows, self._columns, _OF_THE_FEED if file.change is None else frozenset())
-        change = rows.column(_CHANGE_TYPE).cast(pa.string()) if file.change is None else file.change
+        change = rows.column(CHANGE_TYPE).cast(pa.string()) if file.change is None else file.change
         known: dict[str, Any] = {
             **dict(zip(self._columns.names, typed, strict=True)),
             **dict(

@@ -18,7 +18,7 @@ from lakehouse.days import Days
 from lakehouse.embedded import commit as delta
 from lakehouse.embedded.edge import edge_select, raised_by
 from lakehouse.embedded.scan import quoted, scan_sql
-from lakehouse.engine import CHANGE, Commit, Committed, DuplicateKey, Restriction
+from lakehouse.engine import CHANGE, CHANGE_TYPE, Commit, Committed, DuplicateKey, Restriction
 from lakehouse.paths import table_path
 from lakehouse.properties import arrow_schema
 from lakehouse.schema import spell
@@ -56,7 +56,8 @@ class EmbeddedSession:
         listed = ", ".join(quoted(name) for name in columns)
         if after >= upto:
             source = scan_sql(self._connection, DeltaTable(self._path(table), version=upto))
-            self._run(f"CREATE OR REPLACE TEMP TABLE {quoted(view)} AS SELECT {listed} FROM ({source}) WHERE false")
+            rows = f"SELECT *, '' AS {quoted(CHANGE_TYPE)} FROM ({source}) WHERE false"
+            self._run(f"CREATE OR REPLACE TEMP TABLE {quoted(view)} AS SELECT {listed} FROM ({rows})")
             return
         feed = DeltaTable(self._path(table), version=upto).load_cdf(
             starting_version=after + 1, ending_version=upto, columns=[quoted(name) for name in columns]

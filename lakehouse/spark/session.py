@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, DataFrameReader, SparkSession
+from pyspark.sql import functions as F
 
 from lakehouse.dataset import Dataset
 from lakehouse.days import Days
-from lakehouse.engine import CHANGE, Commit, Committed, DuplicateKey, Restriction
+from lakehouse.engine import CHANGE, CHANGE_TYPE, Commit, Committed, DuplicateKey, Restriction
 from lakehouse.paths import table_path
 from lakehouse.properties import arrow_schema
 from lakehouse.spark import commit as delta
@@ -77,7 +78,8 @@ class SparkSessionOfWork:
                 feed = self._delta().option("readChangeFeed", "true")
                 rows = feed.option("startingVersion", after + 1).option("endingVersion", upto).load(self._path(table))
             else:
-                rows = self._delta().option("versionAsOf", upto).load(self._path(table)).where("false")
+                table_rows = self._delta().option("versionAsOf", upto).load(self._path(table))
+                rows = table_rows.where("false").withColumn(CHANGE_TYPE, F.lit(""))
             self._keep(view, rows.select(*map(quoted, columns)).distinct())
 
     def bind_empty(self, view: str, dataset: Dataset) -> None:

@@ -7,11 +7,12 @@ WITH purchases AS (
   FROM silver.orders
   GROUP BY customer_id
 ),
--- Days are counted from midnight to midnight, so the order of the recencies is the same at every as_of: that of the days' ends.
+-- Days are counted from midnight to midnight, so the order of the recencies is the same at every as_of: that of the first
+-- midnights at or after the last orders.
 placed AS (
   SELECT
     *,
-    CAST(ceil(try_divide(CAST(unix_micros(last_order_at) AS DECIMAL(19,0)), CAST(86400000000 AS DECIMAL(11,0)))) AS BIGINT) AS last_day
+    to_date(timestamp_micros(unix_micros(last_order_at) + 86399999999)) AS last_day
   FROM purchases
 ),
 scored AS (

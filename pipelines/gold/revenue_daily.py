@@ -3,7 +3,25 @@ from lakehouse.dataset import ByKey, Column, Dataset, Expectation, NoSubject, Re
 _DAYS_OF_STATE = """
 SELECT to_date(sale.order_ts) AS day
 FROM silver.orders AS sale
-JOIN changed ON changed.customer_id = sale.customer_id AND sale.order_ts >= changed.__START_AT
+JOIN (
+  -- A state that only ends at another instant says what it said before up to the sooner of its ends. One that is new or gone
+  -- says something else from its start.
+  SELECT
+    customer_id,
+    CASE WHEN bool_or(kind IN ('insert', 'delete')) OR count(*) = 1 THEN started_at ELSE min(ended_at) END AS since,
+    max(ended_at) AS until
+  FROM (
+    SELECT
+      changed.customer_id,
+      changed.__START_AT AS started_at,
+      coalesce(changed.__END_AT, TIMESTAMP '9999-12-31 23:59:59.999999') AS ended_at,
+      changed.address AS address,
+      changed.loyalty_tier,
+      changed._change_type AS kind
+    FROM changed
+  ) AS images
+  GROUP BY customer_id, started_at, address.country, loyalty_tier
+) AS states ON states.customer_id = sale.customer_id AND sale.order_ts >= states.since AND sale.order_ts < states.until
 """
 
 dataset = Dataset(

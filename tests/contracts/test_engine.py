@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from kit.errors import C360Error
-from lakehouse.engine import Engine, QueryFailed, Restriction, Session
+from lakehouse.engine import CHANGE_TYPE, Engine, QueryFailed, Restriction, Session
 from lakehouse.properties import arrow_schema
 from tests.fixtures.engines import AS_OF, CUSTOMERS, EVERY_TYPE, EVERY_TYPE_ROWS, commit, customer_sql
 
@@ -79,7 +79,14 @@ def test_changes_hold_both_images_of_an_update_and_each_value_once(engine: Engin
         assert pairs_of(session, "SELECT * FROM changed") == [("c1", 1), ("c1", 10), ("c2", 2), ("c3", 3)]
         session.bind_changes("keys", CUSTOMERS.name, base, upto, ["customer_id"])
         assert pairs_of(session, "SELECT * FROM keys") == [("c1",), ("c2",), ("c3",)]
-        session.bind_changes("nothing", CUSTOMERS.name, upto, upto, ["customer_id"])
+        session.bind_changes("kinds", CUSTOMERS.name, base, upto, ["orders", CHANGE_TYPE])
+        assert pairs_of(session, "SELECT * FROM kinds") == [
+            (1, "update_preimage"),
+            (2, "delete"),
+            (3, "insert"),
+            (10, "update_postimage"),
+        ]
+        session.bind_changes("nothing", CUSTOMERS.name, upto, upto, ["customer_id", CHANGE_TYPE])
         assert pairs_of(session, "SELECT * FROM nothing") == []
 
 
