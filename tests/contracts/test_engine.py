@@ -82,9 +82,9 @@ def test_changes_hold_both_images_of_an_update_and_each_value_once(engine: Engin
         session.bind_changes("kinds", CUSTOMERS.name, base, upto, ["orders", CHANGE_TYPE])
         assert pairs_of(session, "SELECT * FROM kinds") == [
             (1, "update_preimage"),
+            (10, "update_postimage"),
             (2, "delete"),
             (3, "insert"),
-            (10, "update_postimage"),
         ]
         session.bind_changes("nothing", CUSTOMERS.name, upto, upto, ["customer_id", CHANGE_TYPE])
         assert pairs_of(session, "SELECT * FROM nothing") == []
