@@ -25,6 +25,10 @@ _EXPANSION = 12
 the operators. Measured on web events (bench/memory.py)."""
 
 
+_BESIDE_MB = 256
+"""What delta-rs and the rows on their way to it take beside DuckDB, which knows nothing of them; a quarter of a small limit."""
+
+
 class EmbeddedEngine:
     """DuckDB and delta-rs over a lake folder. ``scratch`` takes what does not fit ``memory_limit_mb``."""
 
@@ -33,7 +37,7 @@ class EmbeddedEngine:
     def __init__(self, lake: Path, *, scratch: Path, memory_limit_mb: int = 2048, threads: int = 0) -> None:
         self._lake = lake
         self._scratch = scratch
-        self._memory_limit_mb = memory_limit_mb
+        self._duckdb_mb = max(memory_limit_mb - _BESIDE_MB, memory_limit_mb * 3 // 4)
         self._threads = threads
         self._lock = threading.Lock()
         self._database: duckdb.DuckDBPyConnection | None = None
@@ -60,7 +64,7 @@ class EmbeddedEngine:
             ":memory:",
             config={
                 "temp_directory": str(own_scratch(self._scratch)),
-                "memory_limit": f"{self._memory_limit_mb}MiB",
+                "memory_limit": f"{self._duckdb_mb}MiB",
                 "preserve_insertion_order": "false",
                 "autoinstall_known_extensions": "false",
                 "autoload_known_extensions": "false",
@@ -80,7 +84,7 @@ class EmbeddedEngine:
 
     def pieces(self, tables: Sequence[str]) -> int:
         sizes = (delta.stored_bytes(table_path(self._lake, table)) for table in tables)
-        return max(1, math.ceil(sum(sizes) * _EXPANSION / (self._memory_limit_mb << 20)))
+        return max(1, math.ceil(sum(sizes) * _EXPANSION / (self._duckdb_mb << 20)))
 
     def create(self, target: Dataset, fence: Fence) -> int:
         return delta.create_table(table_path(self._lake, target.name), target, fence).version()

@@ -25,7 +25,8 @@ from lakehouse.schema import spell
 from lakehouse.sql.dialect import to_duckdb
 from lakehouse.sql.lenient import to_duckdb_leniently
 
-_ROWS_PER_BATCH = 65_536
+_ROWS_PER_BATCH = 8_192
+"""Of rows on their way to delta-rs, which holds several batches: with 65,536, half a gigabyte of web events."""
 _RESULT = "__result"
 
 
