@@ -24,7 +24,7 @@ WITH purchases AS (
 ),
 scored AS (
   SELECT *,
-    ntile(5) OVER (ORDER BY -(-epoch_us(last_order_at) // 86400000000), customer_id) AS recency_score,
+    ntile(5) OVER (ORDER BY (epoch_us(last_order_at) + 86399999999) // 86400000000, customer_id) AS recency_score,
     ntile(5) OVER (ORDER BY orders_count, customer_id) AS frequency_score,
     ntile(5) OVER (ORDER BY net_amount, customer_id) AS monetary_score
   FROM purchases
