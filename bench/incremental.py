@@ -70,13 +70,14 @@ def _run(home: Path, name: str, costs: dict[str, list[Cost]]) -> Cost:
 
 
 def _check(home: Path) -> None:
-    """What came step by step is what one build makes of all files; a first read of the help desk's table has no past changes."""
+    """What came step by step is what one build makes of all files. A first read of the help desk's table has no past changes and no
+    tickets that are deleted by then: the tickets themselves are left out, and compared by what gold makes of them."""
     other = home / "rebuilt"
     other.mkdir()
     (other / "landing").symlink_to(home / "landing")
     forget(other)
     daily(other)
-    datasets = [name for name in built_datasets() if name != "bronze.support_tickets"]
+    datasets = [name for name in built_datasets() if not name.endswith(".support_tickets")]
     print(f"  {compare(home / 'lake', other / 'lake', datasets)} rows are those of a full build")
 
 
