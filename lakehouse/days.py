@@ -40,8 +40,11 @@ def within_sql(target: Dataset, days: Sequence[Days], alias: str, quote: str) ->
     if column is None or not days:
         return None
     name = f"{alias}.{quote}{column.name}{quote}"
-    if column.data_type.sql == "DATE":
-        ends = [(f"{span.first}", f"{span.last + _DAY}") for span in days]
-    else:
-        ends = [(f"{span.first}T00:00:00Z", f"{span.last + _DAY}T00:00:00Z") for span in days]
-    return "(" + " OR ".join(f"({name} >= '{first}' AND {name} < '{end}')" for first, end in ends) + ")"
+    midnight = "" if column.data_type.sql == "DATE" else "T00:00:00Z"
+    spans = []
+    for span in days:
+        condition = f"{name} >= '{span.first}{midnight}'"
+        if span.last < date.max:  # a source may say 9999-12-31, which no day comes after
+            condition += f" AND {name} < '{span.last + _DAY}{midnight}'"
+        spans.append(f"({condition})")
+    return f"({' OR '.join(spans)})"

@@ -76,6 +76,17 @@ def test_rows_change_move_and_go_on_the_days_on_which_they_stood(engine: Engine,
     assert stored(engine) == {"v1": (20, 2), "v5": (5, 3), "v20": (20, 4)}
 
 
+def test_a_row_of_the_last_day_of_all_is_found(engine: Engine) -> None:
+    last = "SELECT 'v' AS visit_id, TIMESTAMP '9999-12-31 23:59:59.999999' AS at, {} AS pages"
+    with engine.session(AS_OF) as session:
+        session.append(VISITS, last.format(1), commit(1))
+        changed = f"SELECT *, 'upsert' AS _change FROM ({last.format(2)})"
+        session.merge(VISITS, changed, commit(2), [Days(date(1, 1, 1), date(1, 1, 1)), Days(date.max, date.max)])
+    with engine.session(AS_OF) as session:
+        session.bind("visits", VISITS.name, engine.version(VISITS.name) or 0)
+        assert session.fetch("SELECT pages FROM visits").column("pages").to_pylist() == [2]
+
+
 def test_no_days_given_means_all(engine: Engine) -> None:
     landed(engine, VISITS)
     with engine.session(AS_OF) as session:

@@ -48,6 +48,10 @@ def test_a_span_ends_with_its_last_day() -> None:
     )
 
 
+def test_the_last_day_of_all_has_no_end() -> None:
+    assert within_sql(VISITS, few_spans([date.max]), "t", '"') == "((t.\"day\" >= '9999-12-31'))"
+
+
 @pytest.mark.parametrize(
     "column",
     [
