@@ -33,13 +33,13 @@ def few_spans(days: Iterable[date], most: int = _MOST) -> tuple[Days, ...]:
     return tuple(map(Days, firsts, lasts))
 
 
-def within_sql(target: Dataset, days: Sequence[Days], alias: str, quote: str) -> str | None:
-    """SQL of both engines: whether the row ``alias`` of the target stands in these days; None where any may. It ends up in the
+def within_sql(target: Dataset, days: Sequence[Days], quote: str) -> str | None:
+    """SQL of both engines: whether the row ``t`` of the target stands in these days; None where any may. It ends up in the
     commit's info: days on which something changed, and nobody's name."""
     column = target.day_column
     if column is None or not days:
         return None
-    name = f"{alias}.{quote}{column.name}{quote}"
+    name = f"t.{quote}{column.name}{quote}"
     midnight = "" if column.data_type.sql == "DATE" else "T00:00:00Z"
     spans = []
     for span in days:

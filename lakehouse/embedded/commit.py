@@ -147,7 +147,7 @@ def merge(
     def write(table: DeltaTable) -> None:
         before = table.version()
         conditions = [f't."{key}" = s."{key}"' for key in target.keys]
-        if within := within_sql(target, days, "t", '"'):
+        if within := within_sql(target, days, '"'):
             conditions.append(within)
         assignments = {f'"{name}"': f's."{name}"' for name in target.column_names}
         merger = table.merge(

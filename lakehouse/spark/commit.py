@@ -124,7 +124,7 @@ def _touched_files(transaction: Transaction, target: Dataset, rows: DataFrame, d
     files = {_file_name(file.path()): file for file in transaction.files()}
     if not files:
         return []
-    found = transaction.read(files.values()).alias("t").where(within_sql(target, days, "t", "`") or "true")
+    found = transaction.read(files.values()).alias("t").where(within_sql(target, days, "`") or "true")
     stored = found.select(*target.keys, F.input_file_name().alias("__file"))
     matched = stored.join(rows.select(*target.keys), list(target.keys), "left_semi").select("__file").distinct()
     return [files[_file_name(row[0])] for row in matched.collect()]

@@ -43,13 +43,13 @@ def test_every_day_is_in_one_span_and_the_widest_gaps_are_left_out(days: list[da
 
 def test_a_span_ends_with_its_last_day() -> None:
     spans = [Days(date(2026, 5, 1), date(2026, 5, 3)), Days(date(2026, 6, 9), date(2026, 6, 9))]
-    assert within_sql(VISITS, spans, "t", '"') == (
+    assert within_sql(VISITS, spans, '"') == (
         "((t.\"day\" >= '2026-05-01' AND t.\"day\" < '2026-05-04') OR (t.\"day\" >= '2026-06-09' AND t.\"day\" < '2026-06-10'))"
     )
 
 
 def test_the_last_day_of_all_has_no_end() -> None:
-    assert within_sql(VISITS, few_spans([date.max]), "t", '"') == "((t.\"day\" >= '9999-12-31'))"
+    assert within_sql(VISITS, few_spans([date.max]), '"') == "((t.\"day\" >= '9999-12-31'))"
 
 
 @pytest.mark.parametrize(
@@ -63,4 +63,4 @@ def test_the_last_day_of_all_has_no_end() -> None:
 def test_days_that_rows_may_lack_or_that_name_someone_are_not_used(column: Column) -> None:
     target = replace(VISITS, columns=(VISITS.columns[0], column))
     assert target.day_column is None
-    assert within_sql(target, [Days(date(2026, 5, 1), date(2026, 5, 3))], "t", '"') is None
+    assert within_sql(target, [Days(date(2026, 5, 1), date(2026, 5, 3))], '"') is None
