@@ -178,6 +178,7 @@ def writer_properties(target: Dataset) -> WriterProperties:
     return WriterProperties(
         compression="ZSTD",
         compression_level=1,
+        max_row_group_size=131_072,
         default_column_properties=ColumnProperties(statistics_enabled="NONE"),
         column_properties=dict.fromkeys(target.statistics_columns, known) or None,
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from lakehouse.allocators import DUCKDB_SETTINGS, give_back
 from lakehouse.dataset import Dataset
 from lakehouse.embedded import commit as delta
 from lakehouse.embedded import maintenance
@@ -50,6 +51,7 @@ class EmbeddedEngine:
             yield session
         finally:
             session.close()
+            give_back()
 
     def _connection(self) -> duckdb.DuckDBPyConnection:
         """A connection to the one database of all sessions: to open one and to define the macros takes longer than many a
@@ -68,6 +70,7 @@ class EmbeddedEngine:
                 "preserve_insertion_order": "false",
                 "autoinstall_known_extensions": "false",
                 "autoload_known_extensions": "false",
+                **DUCKDB_SETTINGS,
                 **({"threads": str(self._threads)} if self._threads else {}),
             },
         )
