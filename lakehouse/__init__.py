@@ -1,3 +1,3 @@
-from lakehouse.allocators import configure
+from lakehouse.allocators import configure_delta_rs
 
-configure()  # before any module of this package loads what it configures
+configure_delta_rs()  # before any module of this package imports deltalake

@@ -9,12 +9,8 @@ from __future__ import annotations
 import ctypes
 import os
 
-_READ_WHEN_LOADED = {
-    "_RJEM_MALLOC_CONF": "dirty_decay_ms:200,muzzy_decay_ms:0",
-    "ARROW_DEFAULT_MEMORY_POOL": "system",
-}
-"""Where delta-rs's jemalloc looks, which by default keeps pages for 10 s and has no other switch in Python; and Arrow, whose own
-mimalloc never gave 150 MB back. Each looks once, when its library is loaded."""
+_DELTA_RS, _ARROW = "_RJEM_MALLOC_CONF", "ARROW_DEFAULT_MEMORY_POOL"
+"""Environment variables by which an installation chooses for itself."""
 
 DUCKDB_SETTINGS = {
     "allocator_background_threads": "true",
@@ -25,11 +21,18 @@ DUCKDB_SETTINGS = {
 CPU time and saved nothing at the peak."""
 
 
-def configure() -> None:
-    """To be called before ``deltalake`` and ``pyarrow`` are imported first. What the installation has chosen itself
-    stays."""
-    for name, value in _READ_WHEN_LOADED.items():
-        os.environ.setdefault(name, value)
+def configure_delta_rs() -> None:
+    """Have its jemalloc keep freed pages for 0.2 s instead of 10. It looks once, when ``deltalake`` is first imported, and Python has no
+    other way to it."""
+    os.environ.setdefault(_DELTA_RS, "dirty_decay_ms:200,muzzy_decay_ms:0")
+
+
+def configure_arrow() -> None:
+    """Have Arrow use the C library's allocator: its own mimalloc never gave back 150 MB after a bronze load."""
+    import pyarrow as pa  # noqa: PLC0415 - every import of this package passes here, of parts too that have no use for Arrow
+
+    if _ARROW not in os.environ:
+        pa.set_memory_pool(pa.system_memory_pool())
 
 
 def give_back() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from lakehouse.allocators import DUCKDB_SETTINGS, give_back
+from lakehouse.allocators import DUCKDB_SETTINGS, configure_arrow, give_back
 from lakehouse.dataset import Dataset
 from lakehouse.embedded import commit as delta
 from lakehouse.embedded import maintenance
@@ -43,6 +43,7 @@ class EmbeddedEngine:
         self._lock = threading.Lock()
         self._database: duckdb.DuckDBPyConnection | None = None
         remove_leftovers(scratch)
+        configure_arrow()
 
     @contextmanager
     def session(self, as_of: date) -> Iterator[EmbeddedSession]:
