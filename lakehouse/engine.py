@@ -7,7 +7,7 @@ to one table. It never sees DuckDB, Spark or a file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date
@@ -196,8 +196,9 @@ class Engine(Protocol):
     def batch(self, table: str, flow: str) -> int:
         """The last batch of a flow that reached the table; 0 for none."""
 
-    def pieces(self, tables: Sequence[str]) -> int:
-        """In how many key-hash buckets a computation over these tables fits the engine's memory, by the tables' sizes."""
+    def pieces(self, reads: Mapping[str, Collection[str]]) -> int:
+        """In how many key-hash buckets a computation that reads these columns of these tables fits the engine's memory, by their
+        sizes."""
 
     def create(self, target: Dataset, fence: Fence) -> int:
         """Create the table as declared, or add columns the declaration has gained; returns the version."""

@@ -84,7 +84,7 @@ def _all_profiles(
     context: FlowContext, session: Session, dataset: Dataset, encoder: ProfileEncoder, header: Header
 ) -> Iterator[tuple[str, ProfileSegments]]:
     """Every profile, read in pieces so that memory stays bounded."""
-    buckets = context.buckets or context.engine.pieces([dataset.name])
+    buckets = context.buckets or context.engine.pieces({dataset.name: dataset.column_names})
     for bucket in range(buckets):
         restriction = Restriction((encoder.key,), None, bucket, buckets) if buckets > 1 else None
         session.bind("__profiles", dataset.name, header.version, restriction)

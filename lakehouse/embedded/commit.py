@@ -49,15 +49,6 @@ def load_table(path: Path) -> DeltaTable | None:
         return None
 
 
-def stored_bytes(path: Path) -> int:
-    """Size of the newest snapshot's data files; 0 where there is no table."""
-    table = load_table(path)
-    if table is None:
-        return 0
-    sizes = pa.table(table.get_add_actions()).column("size_bytes")
-    return sum(size.as_py() for size in sizes)
-
-
 def fence_of(table: DeltaTable) -> int:
     """The highest fencing token that has reached the table, by a commit or by a takeover."""
     claimed = int(table.metadata().configuration.get(FENCE_PROPERTY, "0"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -15,6 +15,7 @@ from lakehouse.allocators import DUCKDB_SETTINGS, configure_arrow, give_back
 from lakehouse.dataset import Dataset
 from lakehouse.embedded import commit as delta
 from lakehouse.embedded import maintenance
+from lakehouse.embedded.scan import stored_size
 from lakehouse.embedded.session import EmbeddedSession
 from lakehouse.engine import Fence
 from lakehouse.paths import table_path
@@ -25,6 +26,8 @@ _EXPANSION = 12
 """Memory that one byte of Parquet may need on its way through windows and joins: about 6 as columns, and as much again for
 the operators. Measured on web events (bench/memory.py)."""
 
+_ROW_BYTES = 16
+"""And what each row needs besides: its place in a hash table, however well its columns are compressed."""
 
 _BESIDE_MB = 256
 """What delta-rs and the rows on their way to it take beside DuckDB, which knows nothing of them; a quarter of a small limit."""
@@ -86,9 +89,15 @@ class EmbeddedEngine:
         loaded = delta.load_table(table_path(self._lake, table))
         return 0 if loaded is None else loaded.transaction_version(flow) or 0
 
-    def pieces(self, tables: Sequence[str]) -> int:
-        sizes = (delta.stored_bytes(table_path(self._lake, table)) for table in tables)
-        return max(1, math.ceil(sum(sizes) * _EXPANSION / (self._duckdb_mb << 20)))
+    def pieces(self, reads: Mapping[str, Collection[str]]) -> int:
+        connection = self._connection()
+        needed = 0
+        for name, columns in reads.items():
+            if (table := delta.load_table(table_path(self._lake, name))) is not None:
+                stored, rows = stored_size(connection, table, columns)
+                needed += stored * _EXPANSION + rows * _ROW_BYTES
+        connection.close()
+        return max(1, math.ceil(needed / (self._duckdb_mb << 20)))
 
     def create(self, target: Dataset, fence: Fence) -> int:
         return delta.create_table(table_path(self._lake, target.name), target, fence).version()

@@ -4,6 +4,7 @@ cannot read. DuckDB never guesses from paths or from the first file."""
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from typing import Any
 
 import duckdb
@@ -32,6 +33,25 @@ def scan_sql(connection: duckdb.DuckDBPyConnection, table: DeltaTable) -> str:
         _read_files(connection, files, fields, dict(zip(partition_columns, values, strict=True)))
         for values, files in groups.items()
     )
+
+
+def stored_size(connection: duckdb.DuckDBPyConnection, table: DeltaTable, columns: Collection[str]) -> tuple[int, int]:
+    """(bytes, rows): what these columns take in a snapshot's data files, by the files' footers, and how many rows there are."""
+    files = table.file_uris()
+    if not files:
+        return 0, 0
+    listed = ", ".join(map(literal, files))
+    read = ", ".join(map(literal, columns)) or "''"
+    found = connection.execute(
+        f"""
+        SELECT (
+          SELECT coalesce(sum(total_compressed_size), 0) FROM parquet_metadata([{listed}])
+          WHERE split_part(path_in_schema, ', ', 1) IN ({read})
+        ), (SELECT sum(num_rows) FROM parquet_file_metadata([{listed}]))
+        """
+    ).fetchone()
+    assert found is not None  # noqa: S101 - one row by its form, for the type checker
+    return int(found[0]), int(found[1])
 
 
 def quoted(name: str) -> str:

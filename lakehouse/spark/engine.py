@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -56,7 +56,7 @@ class SparkEngine:
         path = self._existing(table)
         return 0 if path is None else Transaction(self._spark, path).last(flow)
 
-    def pieces(self, tables: Sequence[str]) -> int:  # noqa: ARG002 - the port's signature
+    def pieces(self, reads: Mapping[str, Collection[str]]) -> int:  # noqa: ARG002 - the port's signature
         return 1  # Spark spills what does not fit, and grows by executors
 
     def create(self, target: Dataset, fence: Fence) -> int:

@@ -12,6 +12,7 @@ from lakehouse.dataset import Dataset, Derived
 from lakehouse.engine import Restriction, Session
 from lakehouse.sql.edges import Edge, edges_of
 from lakehouse.sql.language import columns_of, parse, parse_expression
+from lakehouse.sql.sources import sources_of
 from pipelines.flows.context import FlowContext
 
 TOUCHED = "__touched"
@@ -122,4 +123,13 @@ def _whole(context: FlowContext, dataset: Dataset, batch: Batch) -> Scope:
     assert isinstance(flow, Derived)  # noqa: S101 - the caller's dispatch, for the type checker
     if not flow.keys:
         return Scope(None, 1)
-    return Scope(None, context.buckets or context.engine.pieces(sorted(batch.inputs)))
+    return Scope(None, context.buckets or context.engine.pieces(_reads(context, dataset, batch)))
+
+
+def _reads(context: FlowContext, dataset: Dataset, batch: Batch) -> dict[str, set[str]]:
+    """Of each input the columns that the query cannot do without."""
+    columns = {name: context.catalog.get(name).column_names for name in batch.inputs}
+    reads: dict[str, set[str]] = {name: set() for name in columns}
+    for table, column in sources_of(statement_of(dataset).text, columns).read:
+        reads[table].add(column)
+    return reads

@@ -34,7 +34,7 @@ def delete(context: FlowContext, dataset: Dataset, batch: Batch, lease: Lease, s
     flow = dataset.flow
     assert isinstance(flow, ChangeFeed)  # noqa: S101 - the caller's dispatch, for the type checker
     current = context.engine.version(dataset.name) or 0
-    buckets = context.buckets or context.engine.pieces([dataset.name])
+    buckets = context.buckets or context.engine.pieces({dataset.name: dataset.column_names})
     with context.engine.session(batch.as_of) as session:
         for bucket in range(buckets):
             part = Restriction(flow.keys, bucket=bucket, buckets=buckets) if buckets > 1 else None

@@ -1,0 +1,44 @@
+"""In how many buckets a whole table is computed: by what the query reads, not by all that is stored."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+
+from lakehouse.embedded.engine import EmbeddedEngine
+
+ROWS = 200_000
+NARROW, WIDE = "silver.narrow", "silver.wide"
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> EmbeddedEngine:
+    """A table of one small column, and one that has a struct of 16 MB beside it, which no codec makes smaller."""
+    folder = tmp_path_factory.mktemp("pieces")
+    flag = pa.array(["yes", "no"] * (ROWS // 2))
+    random = np.random.default_rng(7).bytes(ROWS * 80)
+    noise = pa.array([random[start : start + 80] for start in range(0, len(random), 80)])
+    payload = pa.StructArray.from_arrays([noise], names=["body"])
+    write_deltalake(folder / "lake/silver/narrow", pa.table({"flag": pa.array(["yes"] * 5 * ROWS)}))
+    write_deltalake(folder / "lake/silver/wide", pa.table({"flag": flag, "payload": payload}))
+    return EmbeddedEngine(folder / "lake", scratch=folder / "scratch", memory_limit_mb=64, threads=1)
+
+
+def test_a_table_that_fits_is_one_piece(engine: EmbeddedEngine) -> None:
+    assert engine.pieces({NARROW: ["flag"]}) == 1
+
+
+def test_only_columns_that_are_read_count(engine: EmbeddedEngine) -> None:
+    assert engine.pieces({WIDE: ["flag"]}) == 1
+    assert engine.pieces({WIDE: ["flag", "payload"]}) > 3  # 16 MB of a struct's members, 12 times, within 48 MB
+
+
+def test_tables_add_up(engine: EmbeddedEngine) -> None:
+    one = engine.pieces({WIDE: ["payload"]})
+    assert engine.pieces({WIDE: ["payload"], NARROW: ["flag"]}) >= one
+    assert engine.pieces({WIDE: ["payload"], "silver.missing": ["flag"]}) == one
+
+
+def test_rows_count_however_well_they_are_compressed(engine: EmbeddedEngine) -> None:
+    smaller = EmbeddedEngine(engine._lake, scratch=engine._scratch, memory_limit_mb=8, threads=1)
+    assert smaller.pieces({NARROW: []}) == 3  # a million rows of 16 bytes within 6 MB
