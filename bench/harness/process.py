@@ -10,13 +10,14 @@ import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Seconds of wall and CPU and the memory peak of a process, by the operating system's account; ``inner`` ones without its
-    start (interpreter, imports) and its end. ``told`` is what else it said."""
+    """Seconds of wall and CPU of a process, by the operating system's account, and its resident memory at the most; ``inner`` ones
+    without its start (interpreter, imports) and its end. ``told`` is what else it said."""
 
     wall: float
     cpu: float
@@ -46,7 +47,7 @@ class Stopwatch:
     def report(self, **told: Any) -> None:
         """Print what passed since, and more, as the process's last line."""
         passed = {"inner_wall": time.perf_counter() - self.wall, "inner_cpu": _cpu() - self.cpu}
-        print(json.dumps({**passed, **told}), flush=True)
+        print(json.dumps({**passed, "peak_mb": _peak_mb(), **told}), flush=True)
 
 
 def measured(command: Sequence[str], environment: dict[str, str] | None = None) -> Cost:
@@ -62,8 +63,8 @@ def measured(command: Sequence[str], environment: dict[str, str] | None = None) 
     if process.returncode:
         raise SystemExit(f"{' '.join(command[2:4])} failed with {process.returncode}")
     told = json.loads(printed.splitlines()[-1])
-    inner = told.pop("inner_wall"), told.pop("inner_cpu")
-    return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss // 1024, *inner, told)
+    said = (told.pop(name) for name in ("peak_mb", "inner_wall", "inner_cpu"))
+    return Cost(wall, used.ru_utime + used.ru_stime, *said, told)
 
 
 def spread(figures: Sequence[float]) -> str:
@@ -79,3 +80,9 @@ def load() -> str:
 def _cpu() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
+
+
+def _peak_mb() -> int:
+    """Not ``ru_maxrss``, which begins with what the parent held when it started this process (Linux's exec keeps it)."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) >> 10
