@@ -7,6 +7,7 @@ fail, and the caller recomputes. delta-rs records transaction ids without enforc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -38,6 +39,8 @@ from lakehouse.engine import (
 )
 from lakehouse.properties import FENCE_PROPERTY, arrow_schema, delta_schema_json, table_properties
 
+_LOG_ENTRY = re.compile(r"(\d{20})\.(?:json$|checkpoint\.)")
+
 
 def load_table(path: Path) -> DeltaTable | None:
     """The newest snapshot; None where there is no table."""
@@ -47,6 +50,14 @@ def load_table(path: Path) -> DeltaTable | None:
         return DeltaTable(path)
     except TableNotFoundError:
         return None
+
+
+def newest_version(path: Path) -> int | None:
+    """The version of the newest snapshot, by the log's file names alone: what is asked far more often than any snapshot is read. None
+    where there is no table (Delta protocol, Delta log entries and checkpoints)."""
+    log = path / "_delta_log"
+    entries = log.iterdir() if log.is_dir() else ()
+    return max((int(found[1]) for entry in entries if (found := _LOG_ENTRY.match(entry.name))), default=None)
 
 
 def fence_of(table: DeltaTable) -> int:

@@ -82,21 +82,19 @@ class EmbeddedEngine:
         return database
 
     def version(self, table: str) -> int | None:
-        loaded = delta.load_table(table_path(self._lake, table))
-        return None if loaded is None else loaded.version()
+        return delta.newest_version(table_path(self._lake, table))
 
     def batch(self, table: str, flow: str) -> int:
         loaded = delta.load_table(table_path(self._lake, table))
         return 0 if loaded is None else loaded.transaction_version(flow) or 0
 
     def pieces(self, reads: Mapping[str, Collection[str]]) -> int:
-        connection = self._connection()
         needed = 0
-        for name, columns in reads.items():
-            if (table := delta.load_table(table_path(self._lake, name))) is not None:
-                stored, rows = stored_size(connection, table, columns)
-                needed += stored * _EXPANSION + rows * _ROW_BYTES
-        connection.close()
+        with self._connection() as connection:
+            for name, columns in reads.items():
+                if (table := delta.load_table(table_path(self._lake, name))) is not None:
+                    stored, rows = stored_size(connection, table, columns)
+                    needed += stored * _EXPANSION + rows * _ROW_BYTES
         return max(1, math.ceil(needed / (self._duckdb_mb << 20)))
 
     def create(self, target: Dataset, fence: Fence) -> int:
