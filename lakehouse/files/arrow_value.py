@@ -129,10 +129,12 @@ def _convert_number(scalar: pa.Scalar, declared: DataType) -> object:
         return MISFIT
     if declared.sql == "STRING" or pa.types.is_decimal(declared.arrow):
         return read_value(text, declared)
-    number = Decimal(text)
+    is_float = pa.types.is_floating(scalar.type)
+    if declared.sql == "DOUBLE" and is_float:
+        return float(scalar.as_py())
+    # a whole float is the number that it is: 2^60 has more digits than the shortest text that names it
+    number = Decimal(scalar.as_py()) if is_float else Decimal(text)
     if declared.sql == "DOUBLE":
-        if pa.types.is_floating(scalar.type):
-            return float(scalar.as_py())
         nearest = float(number)
         return nearest if math.isfinite(nearest) and Decimal(repr(nearest)) == number else MISFIT
     if declared.sql in _BITS and number == number.to_integral_value():

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lakehouse.files.arrow_column import bare, json_column, read_typed
@@ -245,7 +245,16 @@ def _arrays() -> st.SearchStrategy[pa.Array]:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float64()])
+def test_a_whole_float_is_the_number_that_it_is(kind: pa.DataType) -> None:
+    """Not the shortest text that names it, which has fewer digits."""
+    stored = pa.array([2.0**60, 2.0**63], kind)
+    assert read_scalar(stored[0], parse_type("BIGINT")) == (2**60, None)
+    assert read_scalar(stored[1], parse_type("BIGINT"))[0] is None
+
+
 @settings(max_examples=300, deadline=None)
+@example(stored=pa.array([115_261_552.0], pa.float32()), declared="INT")
 @given(stored=_arrays(), declared=st.sampled_from(_TYPES))
 def test_whole_chunks_read_as_values_do_one_by_one(stored: pa.Array, declared: str) -> None:
     data_type = parse_type(declared)
