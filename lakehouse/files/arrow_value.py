@@ -133,7 +133,7 @@ def _convert_number(scalar: pa.Scalar, declared: DataType) -> object:
     if declared.sql == "DOUBLE" and is_float:
         return float(scalar.as_py())
     # a whole float is the number that it is: 2^60 has more digits than the shortest text that names it
-    number = Decimal(scalar.as_py()) if is_float else Decimal(text)
+    number = Decimal(float(scalar.as_py())) if is_float else Decimal(text)
     if declared.sql == "DOUBLE":
         nearest = float(number)
         return nearest if math.isfinite(nearest) and Decimal(repr(nearest)) == number else MISFIT
