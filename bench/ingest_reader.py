@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 
+from bench.harness.process import memory_kb
 from lakehouse.dataset import AutoLoader, Column, Dataset, NoSubject
 from lakehouse.files.listing import list_files
 from lakehouse.files.reader import read_files
@@ -95,14 +95,14 @@ def measure(landing: Path, pattern: str, columns: dict[str, str]) -> str:
         flow=AutoLoader(pattern, pattern.rpartition(".")[2], "bench"),
         subject=NoSubject("generated"),
     )
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before = memory_kb("VmHWM") / 1024
     unreadable: list[str] = []
     cpu, wall = time.process_time(), time.perf_counter()
     files = list_files(landing, pattern)
     batches = read_files(landing, files, dataset, datetime.now(UTC), lambda file, _: unreadable.append(file.path))
     rows = sum(batch.num_rows for batch in batches)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = memory_kb("VmHWM") / 1024
     return (
         f"{pattern:12} {len(files):4} files {rows:>9,} rows  {cpu:6.2f} s CPU {wall:6.2f} s wall  {rows / cpu:>10,.0f} rows/s"
         f"  peak {peak:,.0f} MiB (start {before:,.0f}){'  UNREADABLE: ' + ', '.join(unreadable) if unreadable else ''}"

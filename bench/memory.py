@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import resource
 import tempfile
 import time
 from datetime import date
@@ -19,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 from deltalake import write_deltalake
 
+from bench.harness.process import memory_kb
 from lakehouse.embedded.engine import EmbeddedEngine
 from lakehouse.engine import Restriction
 
@@ -101,7 +101,7 @@ def measure(lake: Path, rows: int, buckets: int, memory_limit_mb: int) -> dict[s
         "buckets": buckets,
         "memory_limit_mb": memory_limit_mb,
         "seconds": round(time.monotonic() - started, 1),
-        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_rss_mb": memory_kb("VmHWM") >> 10,
     }
 
 

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from sqlalchemy import select
 
+from bench.harness.process import memory_kb
 from kit.db import Database
 from lakehouse.models import FlowBatchRow, LandingFileRow, LeaseRow
 from workers.models import Run, RunEvent
@@ -85,8 +86,7 @@ class Stream:
     def resident_kb(self) -> int:
         """Memory of the process now."""
         assert self.process is not None
-        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
-        return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:")))
+        return memory_kb("VmRSS", self.process.pid)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from bench.harness.process import Cost, Stopwatch, measured
+from bench.harness.process import Cost, Stopwatch, measured, memory_kb
 from kit.db import Base, Database
 from kit.settings import Settings
 from lakehouse.catalog import Catalog
@@ -103,13 +103,14 @@ def _spark_engine(settings: Settings) -> Iterator[tuple[Engine, Used]]:
 
     spark = launch("local[*]", settings.spark_jars, settings.scratch, SPARK_MEMORY_MB)
     spark.range(1).count()  # the first session is ready
-    jvm = Path(f"/proc/{spark.sparkContext._gateway.proc.pid}")
+    jvm = spark.sparkContext._gateway.proc.pid
 
     def used() -> dict[str, float]:
-        status = (jvm / "status").read_text(encoding="ascii")
-        peak_kb = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
-        ticks = (jvm / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:13]
-        return {"jvm_cpu": sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK"), "jvm_peak_mb": int(peak_kb) >> 10}
+        ticks = Path(f"/proc/{jvm}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:13]
+        return {
+            "jvm_cpu": sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK"),
+            "jvm_peak_mb": memory_kb("VmHWM", jvm) >> 10,
+        }
 
     try:
         yield SparkEngine(settings.lake, spark, settings.scratch), used

@@ -47,7 +47,7 @@ class Stopwatch:
     def report(self, **told: Any) -> None:
         """Print what passed since, and more, as the process's last line."""
         passed = {"inner_wall": time.perf_counter() - self.wall, "inner_cpu": _cpu() - self.cpu}
-        print(json.dumps({**passed, "peak_mb": _peak_mb(), **told}), flush=True)
+        print(json.dumps({**passed, "peak_mb": memory_kb("VmHWM") >> 10, **told}), flush=True)
 
 
 def measured(command: Sequence[str], environment: dict[str, str] | None = None) -> Cost:
@@ -77,12 +77,13 @@ def load() -> str:
     return f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
 
 
+def memory_kb(field: str, process: int | str = "self") -> int:
+    """Resident memory of a process: ``VmHWM`` at the most so far, ``VmRSS`` now (proc(5)). Not ``ru_maxrss``, which begins with what the
+    parent held when it started the process (Linux's exec keeps it)."""
+    status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(f"{field}:"))
+
+
 def _cpu() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
-
-
-def _peak_mb() -> int:
-    """Not ``ru_maxrss``, which begins with what the parent held when it started this process (Linux's exec keeps it)."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) >> 10

@@ -174,7 +174,8 @@ def merge(
 def writer_properties(target: Dataset) -> WriterProperties:
     """Parquet settings: zstd, and column statistics in file footers only for columns that are not personal.
 
-    Off by default and on by name: names reach plain columns only, so members of a struct have none.
+    Off by default and on by name: names reach plain columns only, so members of a struct have none. A row group is what the writer
+    holds in memory.
     """
     known = ColumnProperties(statistics_enabled="PAGE")
     return WriterProperties(

@@ -125,18 +125,16 @@ def _convert(scalar: pa.Scalar, declared: DataType) -> object:
 def _convert_number(scalar: pa.Scalar, declared: DataType) -> object:
     text = _text(scalar)
     assert text is not None  # noqa: S101 - a number has a text; for the type checker
-    if pa.types.is_floating(scalar.type) and not math.isfinite(scalar.as_py()):
+    is_float = pa.types.is_floating(scalar.type)
+    if is_float and not math.isfinite(scalar.as_py()):
         return MISFIT
     if declared.sql == "STRING" or pa.types.is_decimal(declared.arrow):
         return read_value(text, declared)
-    is_float = pa.types.is_floating(scalar.type)
-    if declared.sql == "DOUBLE" and is_float:
-        return float(scalar.as_py())
     # a whole float is the number that it is: 2^60 has more digits than the shortest text that names it
     number = Decimal(float(scalar.as_py())) if is_float else Decimal(text)
     if declared.sql == "DOUBLE":
         nearest = float(number)
-        return nearest if math.isfinite(nearest) and Decimal(repr(nearest)) == number else MISFIT
+        return nearest if is_float or (math.isfinite(nearest) and Decimal(repr(nearest)) == number) else MISFIT
     if declared.sql in _BITS and number == number.to_integral_value():
         limit = 1 << _BITS[declared.sql]
         return int(number) if -limit <= number < limit else MISFIT

@@ -87,10 +87,7 @@ class _Touching:
 
     def by_time(self, before: date) -> Iterator[str | None]:
         """Keys for which an edge of the query has passed over an instant since the last batch's ``as_of``."""
-        edges = edges_of(
-            statement_of(self._dataset).text,
-            {name: self._context.catalog.get(name).column_names for name in self._batch.inputs},
-        )
+        edges = edges_of(statement_of(self._dataset).text, _input_columns(self._context, self._batch))
         if not edges:
             yield None
             return
@@ -128,8 +125,12 @@ def _whole(context: FlowContext, dataset: Dataset, batch: Batch) -> Scope:
 
 def _reads(context: FlowContext, dataset: Dataset, batch: Batch) -> dict[str, set[str]]:
     """Of each input the columns that the query cannot do without."""
-    columns = {name: context.catalog.get(name).column_names for name in batch.inputs}
+    columns = _input_columns(context, batch)
     reads: dict[str, set[str]] = {name: set() for name in columns}
     for table, column in sources_of(statement_of(dataset).text, columns).read:
         reads[table].add(column)
     return reads
+
+
+def _input_columns(context: FlowContext, batch: Batch) -> dict[str, tuple[str, ...]]:
+    return {name: context.catalog.get(name).column_names for name in batch.inputs}

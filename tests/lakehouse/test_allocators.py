@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.parts import require
+
 _ENGINE = """
 import {}, os, pathlib, pyarrow
 from lakehouse.embedded.engine import EmbeddedEngine
@@ -15,19 +17,15 @@ print(pyarrow.default_memory_pool().backend_name, os.environ["_RJEM_MALLOC_CONF"
 """
 
 _TRIM = """
-from pathlib import Path
+from bench.harness.process import memory_kb
 from lakehouse.allocators import give_back
-
-def resident_mb():
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) >> 10 for line in lines if line.startswith("VmRSS:"))
 
 rows = [b"x" * 100_000 for _ in range(3_000)]  # small enough for the heap, whose end the last one holds
 last = rows[-1]
 rows.clear()
-before = resident_mb()
+before = memory_kb("VmRSS")
 give_back()
-print(before - resident_mb())
+print(before - memory_kb("VmRSS") >> 10)
 """
 
 
@@ -64,6 +62,6 @@ def test_what_the_installation_has_chosen_stays() -> None:
     assert _printed(_ENGINE.format("cli.main"), **chosen) == "mimalloc dirty_decay_ms:5000"
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="resident memory is read from /proc")
 def test_what_the_heap_keeps_is_given_back() -> None:
+    require(Path("/proc/self/status").exists(), "resident memory is read from /proc, which only Linux has")
     assert int(_printed(_TRIM)) > 200  # MB of the 300 that were freed

@@ -296,13 +296,14 @@ table = pa.table({"id": pa.array(np.arange(rows)), "blob": blobs})
 pq.write_table(table, sys.argv[1], row_group_size=rows, use_dictionary=False, compression="none")
 """
 _MEASURE = """
-import resource, sys
+import sys
 from pathlib import Path
+from bench.harness.process import memory_kb
 from lakehouse.files.listing import list_files
 from lakehouse.files.reader import read_files
 from tests.fixtures.landing import INGESTED_AT, bronze_dataset
 zone, name = Path(sys.argv[1]), sys.argv[2]
 dataset = bronze_dataset({"id": "BIGINT"}, "parquet")
 rows = sum(b.num_rows for b in read_files(zone, list_files(zone, name), dataset, INGESTED_AT, print, chunk_bytes=1 << 20))
-print(rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(rows, memory_kb("VmHWM"))
 """

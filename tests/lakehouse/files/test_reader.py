@@ -150,13 +150,14 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, format_: str) -> Non
 
 
 _MEASURE = """
-import resource, sys
+import sys
 from pathlib import Path
+from bench.harness.process import memory_kb
 from lakehouse.files.listing import list_files
 from lakehouse.files.reader import read_files
 from tests.fixtures.landing import INGESTED_AT, bronze_dataset
 zone, name, format_ = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 dataset = bronze_dataset({"id": "BIGINT", "name": "STRING"}, format_)
 rows = sum(b.num_rows for b in read_files(zone, list_files(zone, name), dataset, INGESTED_AT, print, chunk_bytes=1 << 20))
-print(rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(rows, memory_kb("VmHWM"))
 """
