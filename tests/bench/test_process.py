@@ -3,6 +3,7 @@
 import sys
 
 from bench.harness.process import measured
+from tests.fixtures.parts import require_proc
 
 _REPORTS = (
     "from bench.harness.process import Stopwatch; held = b'x' * (50 << 20); del held; Stopwatch.start().report(rows=7)"
@@ -10,6 +11,7 @@ _REPORTS = (
 
 
 def test_the_peak_is_not_that_of_the_process_that_started_it() -> None:
+    require_proc()
     held = b"x" * (400 << 20)
     cost = measured([sys.executable, "-c", _REPORTS])
     assert len(held) == 400 << 20

@@ -3,11 +3,10 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from tests.fixtures.parts import require
+from tests.fixtures.parts import require_proc
 
 _ENGINE = """
 import {}, os, pathlib, pyarrow
@@ -63,5 +62,5 @@ def test_what_the_installation_has_chosen_stays() -> None:
 
 
 def test_what_the_heap_keeps_is_given_back() -> None:
-    require(Path("/proc/self/status").exists(), "resident memory is read from /proc, which only Linux has")
+    require_proc()
     assert int(_printed(_TRIM)) > 200  # MB of the 300 that were freed
