@@ -15,7 +15,7 @@ from lakehouse.allocators import DUCKDB_SETTINGS, configure_arrow, give_back
 from lakehouse.dataset import Dataset
 from lakehouse.embedded import commit as delta
 from lakehouse.embedded import maintenance
-from lakehouse.embedded.scan import stored_size
+from lakehouse.embedded.scan import Scans, stored_size
 from lakehouse.embedded.session import EmbeddedSession
 from lakehouse.engine import Fence
 from lakehouse.paths import table_path
@@ -45,12 +45,13 @@ class EmbeddedEngine:
         self._threads = threads
         self._lock = threading.Lock()
         self._database: duckdb.DuckDBPyConnection | None = None
+        self._scans = Scans()
         remove_leftovers(scratch)
         configure_arrow()
 
     @contextmanager
     def session(self, as_of: date) -> Iterator[EmbeddedSession]:
-        session = EmbeddedSession(self._lake, self._connection(), as_of)
+        session = EmbeddedSession(self._lake, self._connection(), self._scans, as_of)
         try:
             yield session
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -15,6 +16,33 @@ from lakehouse.engine import UnreadableTable
 
 READABLE_FEATURES = frozenset({"timestampNtz", "vacuumProtocolCheck"})
 """Delta reader features that do not change what a data file's rows mean to a plain Parquet reader."""
+
+
+_KEPT = 256
+
+
+class Scans:
+    """Scans by snapshot, each made once: the views of a run read the same ones again and again, and to load a snapshot and look at its
+    files' schemas takes longer than many a query."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[Path, int, int, int], str] = {}
+
+    def sql(self, connection: duckdb.DuckDBPyConnection, path: Path, version: int) -> str:
+        """`scan_sql` of a table's version."""
+        try:
+            commit = (path / "_delta_log" / f"{version:020}.json").stat()
+        except (
+            FileNotFoundError
+        ):  # cleaned up behind a checkpoint: nothing tells this table from one made later in its place
+            return scan_sql(connection, DeltaTable(path, version=version))
+        snapshot = (path, version, commit.st_ino, commit.st_mtime_ns)
+        if (sql := self._made.get(snapshot)) is None:
+            sql = scan_sql(connection, DeltaTable(path, version=version))
+            if len(self._made) >= _KEPT:
+                self._made.clear()
+            self._made[snapshot] = sql
+        return sql
 
 
 def scan_sql(connection: duckdb.DuckDBPyConnection, table: DeltaTable) -> str:

@@ -17,7 +17,7 @@ from lakehouse.dataset import Dataset
 from lakehouse.days import Days
 from lakehouse.embedded import commit as delta
 from lakehouse.embedded.edge import edge_select, raised_by
-from lakehouse.embedded.scan import quoted, scan_sql
+from lakehouse.embedded.scan import Scans, quoted
 from lakehouse.engine import CHANGE, CHANGE_TYPE, Commit, Committed, DuplicateKey, Restriction
 from lakehouse.paths import table_path
 from lakehouse.properties import arrow_schema
@@ -34,8 +34,9 @@ class EmbeddedSession:
     """See lakehouse.engine.Session. All that it makes is temporary, and so its own: ``connection`` is to a database that
     sessions share, and is the session's to close."""
 
-    def __init__(self, lake: Path, connection: duckdb.DuckDBPyConnection, as_of: date) -> None:
+    def __init__(self, lake: Path, connection: duckdb.DuckDBPyConnection, scans: Scans, as_of: date) -> None:
         self._lake = lake
+        self._scans = scans
         self._as_of = f"DATE '{as_of.isoformat()}'"
         self._connection = connection
 
@@ -43,7 +44,7 @@ class EmbeddedSession:
         self._connection.close()
 
     def bind(self, view: str, table: str, version: int, restriction: Restriction | None = None) -> None:
-        source = scan_sql(self._connection, DeltaTable(self._path(table), version=version))
+        source = self._scans.sql(self._connection, self._path(table), version)
         if restriction is None:
             self._run(f"CREATE OR REPLACE TEMP VIEW {quoted(view)} AS {source}")
             return
@@ -56,7 +57,7 @@ class EmbeddedSession:
     def bind_changes(self, view: str, table: str, after: int, upto: int, columns: Sequence[str]) -> None:
         listed = ", ".join(quoted(name) for name in columns)
         if after >= upto:
-            source = scan_sql(self._connection, DeltaTable(self._path(table), version=upto))
+            source = self._scans.sql(self._connection, self._path(table), upto)
             rows = f"SELECT *, '' AS {quoted(CHANGE_TYPE)} FROM ({source}) WHERE false"
             self._run(f"CREATE OR REPLACE TEMP TABLE {quoted(view)} AS SELECT {listed} FROM ({rows})")
             return
@@ -125,6 +126,8 @@ class EmbeddedSession:
             raise
 
     def _refuse_duplicate_keys(self, target: Dataset) -> None:
+        """Equal keys have equal hashes, which group in a fraction of the memory: the keys themselves are compared only where two
+        hashes are the same."""
         if not target.keys:
             return
         keys = ", ".join(map(quoted, target.keys))
