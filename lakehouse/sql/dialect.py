@@ -40,7 +40,7 @@ def to_duckdb(sql: str, corrections: tuple[Correction, ...] = CORRECTIONS) -> st
     rewrites = _by_key(corrections)
     for node in reversed(list(tree.walk())):  # parts before the whole
         _correct(node, rewrites)
-    return tree.sql(dialect=DuckDB)
+    return tree.sql(dialect=DuckDB, copy=False)
 
 
 def install(connection: duckdb.DuckDBPyConnection) -> None:
