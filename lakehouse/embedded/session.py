@@ -131,14 +131,17 @@ class EmbeddedSession:
         if not target.keys:
             return
         keys = ", ".join(map(quoted, target.keys))
-        doubled = self._run(
-            f"SELECT count(*) FROM (SELECT 1 FROM {quoted(_RESULT)} GROUP BY {keys} HAVING count(*) > 1)"
-        )
-        row = doubled.fetchone()
-        if row is not None and row[0]:
+        if self._repeated(f"hash({keys})") and (repeated := self._repeated(keys)):
             raise DuplicateKey(
-                f"{target.name}: the query yields {row[0]} keys ({', '.join(target.keys)}) more than once"
+                f"{target.name}: the query yields {repeated} keys ({', '.join(target.keys)}) more than once"
             )
+
+    def _repeated(self, key: str) -> int:
+        """How many values of ``key`` the result has more than once."""
+        row = self._run(
+            f"SELECT count(*) FROM (SELECT 1 FROM {quoted(_RESULT)} GROUP BY {key} HAVING count(*) > 1)"
+        ).fetchone()
+        return int(row[0]) if row else 0
 
     def _restricted(self, restriction: Restriction) -> str:
         """A semi join, not EXISTS: for an expression that EXISTS correlates, DuckDB first collects all of its values."""
