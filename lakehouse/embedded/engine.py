@@ -29,8 +29,13 @@ the operators. Measured on web events (bench/memory.py)."""
 _ROW_BYTES = 16
 """And what each row needs besides: its place in a hash table, however well its columns are compressed."""
 
-_BESIDE_MB = 256
-"""What delta-rs and the rows on their way to it take beside DuckDB, which knows nothing of them; a quarter of a small limit."""
+_OVERCOMMIT = 2.5
+"""How many times the limit a piece may need: DuckDB spills as much in less time than more pieces take, each of which scans the whole
+input. Not everything can be spilled, so no piece may need more (ADR 0005)."""
+
+_BESIDE_MB = 512
+"""What delta-rs, the rows on their way to it and freed memory on its way back take beside DuckDB, which knows nothing of them; half
+of a small limit."""
 
 
 class EmbeddedEngine:
@@ -41,7 +46,7 @@ class EmbeddedEngine:
     def __init__(self, lake: Path, *, scratch: Path, memory_limit_mb: int = 2048, threads: int = 0) -> None:
         self._lake = lake
         self._scratch = scratch
-        self._duckdb_mb = max(memory_limit_mb - _BESIDE_MB, memory_limit_mb * 3 // 4)
+        self._duckdb_mb = max(memory_limit_mb - _BESIDE_MB, memory_limit_mb // 2)
         self._threads = threads
         self._lock = threading.Lock()
         self._database: duckdb.DuckDBPyConnection | None = None
@@ -96,7 +101,7 @@ class EmbeddedEngine:
                 if (table := delta.load_table(table_path(self._lake, name))) is not None:
                     stored, rows = stored_size(connection, table, columns)
                     needed += stored * _EXPANSION + rows * _ROW_BYTES
-        return max(1, math.ceil(needed / (self._duckdb_mb << 20)))
+        return max(1, math.ceil(needed / (_OVERCOMMIT * (self._duckdb_mb << 20))))
 
     def create(self, target: Dataset, fence: Fence) -> int:
         return delta.create_table(table_path(self._lake, target.name), target, fence).version()

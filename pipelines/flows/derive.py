@@ -188,11 +188,11 @@ def _bind_inputs(
         restriction = scope.restriction(input_keys(dataset, source), bucket)
         if version == _MISSING:
             session.bind_empty(view, source)
-        elif scope.touched is not None and restriction is not None and name in statement.repeated:
-            # few rows, found once: a view would look for them in the whole table each time that it is read
-            session.bind(f"{view}__touched", name, version, restriction)
+        elif restriction is not None and name in statement.repeated:
+            # found once: a view would look for these rows in the whole table each time that it is read
+            session.bind(f"{view}__part", name, version, restriction)
             columns = may_read(statement.text, source.column_names)
-            session.materialize(view, f"SELECT {', '.join(columns)} FROM {view}__touched")
+            session.materialize(view, f"SELECT {', '.join(columns)} FROM {view}__part")
         else:
             session.bind(view, name, version, restriction)
 

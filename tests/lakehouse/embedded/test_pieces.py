@@ -30,7 +30,9 @@ def test_a_table_that_fits_is_one_piece(engine: EmbeddedEngine) -> None:
 
 def test_only_columns_that_are_read_count(engine: EmbeddedEngine) -> None:
     assert engine.pieces({WIDE: ["flag"]}) == 1
-    assert engine.pieces({WIDE: ["flag", "payload"]}) > 3  # 16 MB of a struct's members, 12 times, within 48 MB
+    assert (
+        engine.pieces({WIDE: ["flag", "payload"]}) > 2
+    )  # 192 MB for 16 MB of a struct's members, 2.5 times what there is: 32 MB
 
 
 def test_tables_add_up(engine: EmbeddedEngine) -> None:
@@ -41,4 +43,4 @@ def test_tables_add_up(engine: EmbeddedEngine) -> None:
 
 def test_rows_count_however_well_they_are_compressed(engine: EmbeddedEngine) -> None:
     smaller = EmbeddedEngine(engine._lake, scratch=engine._scratch, memory_limit_mb=8, threads=1)
-    assert smaller.pieces({NARROW: []}) == 3  # a million rows of 16 bytes within 6 MB
+    assert smaller.pieces({NARROW: []}) == 2  # 16 MB for a million rows, 2.5 times what there is: 4 MB
