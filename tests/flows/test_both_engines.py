@@ -60,6 +60,7 @@ def test_both_engines_build_the_same_datasets(embedded: Platform, spark: Any, tm
         assert again.commits == 0
 
 
+@pytest.mark.long
 def test_spark_continues_a_lake(spark: Any, tmp_path: Path) -> None:
     in_turns(spark, tmp_path, customers=15, days=(date(2026, 5, 29), UNTIL))
 
