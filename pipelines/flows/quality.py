@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import product
 from typing import Any
 
 import orjson
@@ -30,7 +33,8 @@ EXPECTATIONS, QUARANTINE, REPAIRS = "quality.expectations", "quality.quarantine"
 ORIGIN = ("source_file", "file_modification_time", "row_number", "correction")
 """What tells a record from all others of its source; bronze and the queries have the names with a leading underscore."""
 
-_HELD = "__held_back"
+_HELD, _KNOWN, _MINE = "__held_back", "__known", "__mine"
+_PART_ROWS = 20_000
 Origin = tuple[str, datetime, int]
 
 
@@ -87,69 +91,105 @@ def _record_quarantine(context: FlowContext, session: Session, dataset: Dataset,
         if context.engine.batch(QUARANTINE, dataset.name) >= batch.batch:
             return
         corrected = _corrected(context, session, dataset, batch)
-        held = _held_rows(context, session, dataset, batch)
-        arrived = {key: row for key, row in held.items() if not _is_superseded(row, corrected)}
-        known = _known_rows(context, session, dataset, scope, corrected)
-        changes = [{CHANGE: "upsert", **row} for key, row in arrived.items() if key not in known]
-        changes += [{CHANGE: "delete", **row} for key, row in known.items() if key not in arrived]
-        if not changes:
-            return
+        parts = _Rewriting(context, session, dataset, batch, scope, corrected).parts()
         schema = pa.schema([pa.field(CHANGE, pa.string()), *arrow_schema(target)])
-        session.load("__quarantine_changes", pa.Table.from_pylist(changes, schema=schema))
+        changes = pa.Table.from_batches([pa.RecordBatch.from_pylist(part, schema=schema) for part in parts], schema)
+        if not changes.num_rows:
+            return
+        session.load("__quarantine_changes", changes)
         commit = context.commit(dataset.name, batch.batch, lease)
         context.engine.create(target, lease)
         session.merge(target, "SELECT * FROM __quarantine_changes", commit)
 
 
-def _held_rows(context: FlowContext, session: Session, dataset: Dataset, batch: Batch) -> dict[str, dict[str, Any]]:
-    rules = [name for name, _ in failed_rules(dataset)]
-    subject = next((column.name for column in dataset.columns if column.cls == SUBJECT_KEY), None)
-    seen: Counter[str] = Counter()
-    held = {}
-    source = source_of(context.catalog, dataset)
-    for row in session.fetch(f"SELECT * FROM {_HELD}").to_pylist():
-        failed = [name for position, name in enumerate(rules) if row[f"__f{position}"]]
-        text = orjson.dumps(
-            {name: row.get(name) for name in dataset.column_names if name in row}, default=_as_text
-        ).decode()
-        origin = {name: row.get(f"_{name}") for name in ORIGIN} if source and "_source_file" in row else {}
-        digest = "\x1f".join((dataset.name, *failed, text, *map(str, origin.values())))
-        seen[digest] += 1  # rows that are equal in every column are told apart by how many there are
-        identity = hashlib.sha256(f"{digest}\x1f{seen[digest]}".encode()).hexdigest()
-        held[identity] = {
-            "quarantine_id": identity,
-            "dataset": dataset.name,
-            "rules": failed,
-            "batch": batch.batch,
-            "run_id": context.run_id,
-            "key_hash": row["__key_hash"],
-            "source": source if origin else None,
-            **{name: origin.get(name) for name in ORIGIN},
-            "customer_id": row.get(subject) if subject else None,
-            "record": text,
-            "quarantined_at": batch.planned_at,
-        }
-    return held
+@dataclass(frozen=True, slots=True)
+class _Rewriting:
+    """What a batch changes in the quarantine, in parts of the key's digest: as objects of Python, rows take ten times what they take as
+    columns, and nobody knows how many are held back."""
+
+    context: FlowContext
+    session: Session
+    dataset: Dataset
+    batch: Batch
+    scope: Scope
+    corrected: dict[Origin, int]
+
+    def parts(self) -> Iterator[list[dict[str, Any]]]:
+        known_rows = self._bind_known()
+        (held,) = self.session.fetch(f"SELECT count(*) AS rows_held FROM {_HELD}").column("rows_held").to_pylist()
+        for start in _starts(held + known_rows):
+            arrived = {key: row for key, row in self._held(start).items() if not _is_superseded(row, self.corrected)}
+            known = self._known(start) if known_rows else {}
+            changes = [{CHANGE: "upsert", **row} for key, row in arrived.items() if key not in known]
+            yield changes + [{CHANGE: "delete", **row} for key, row in known.items() if key not in arrived]
+
+    def _held(self, start: str) -> dict[str, dict[str, Any]]:
+        rules = [name for name, _ in failed_rules(self.dataset)]
+        subject = next((column.name for column in self.dataset.columns if column.cls == SUBJECT_KEY), None)
+        seen: Counter[bytes] = Counter()
+        held = {}
+        source = source_of(self.context.catalog, self.dataset)
+        for row in self._rows(_HELD, "__key_hash", start):
+            failed = [name for position, name in enumerate(rules) if row[f"__f{position}"]]
+            text = orjson.dumps(
+                {name: row.get(name) for name in self.dataset.column_names if name in row}, default=_as_text
+            ).decode()
+            origin = {name: row.get(f"_{name}") for name in ORIGIN} if source and "_source_file" in row else {}
+            identity = _identity("\x1f".join((self.dataset.name, *failed, text, *map(str, origin.values()))), seen)
+            held[identity] = {
+                "quarantine_id": identity,
+                "dataset": self.dataset.name,
+                "rules": failed,
+                "batch": self.batch.batch,
+                "run_id": self.context.run_id,
+                "key_hash": row["__key_hash"],
+                "source": source if origin else None,
+                **{name: origin.get(name) for name in ORIGIN},
+                "customer_id": row.get(subject) if subject else None,
+                "record": text,
+                "quarantined_at": self.batch.planned_at,
+            }
+        return held
+
+    def _bind_known(self) -> int:
+        """Rows in quarantine now whose keys the batch has computed, or whose records have been repaired: how many, at the most."""
+        version = self.context.engine.version(QUARANTINE)
+        if version is None:
+            return 0
+        self.session.bind("__quarantine", QUARANTINE, version)
+        mine = f"SELECT * FROM __quarantine WHERE dataset = '{self.dataset.name}'"
+        if self.scope.touched is None:
+            return self.session.materialize(_KNOWN, mine)
+        keys = [f"k{position}" for position in range(len(_flow_keys(self.dataset)))]
+        reached = f"{mine} AND key_hash IN (SELECT {_key_hash(keys)} FROM {self.scope.touched})"
+        found = self.session.materialize(_KNOWN, reached)
+        return found + (self.session.materialize(_MINE, mine) if self.corrected else 0)
+
+    def _known(self, start: str) -> dict[str, dict[str, Any]]:
+        rows = self._rows(_KNOWN, "key_hash", start)
+        if self.scope.touched is not None and self.corrected:
+            rows += [row for row in self._rows(_MINE, "key_hash", start) if _is_superseded(row, self.corrected)]
+        return {row["quarantine_id"]: row for row in rows}
+
+    def _rows(self, view: str, digest: str, start: str) -> list[dict[str, Any]]:
+        found = self.session.fetch(f"SELECT * FROM {view} WHERE left({digest}, {len(start)}) = '{start}'")
+        rows: list[dict[str, Any]] = found.to_pylist()
+        return rows
 
 
-def _known_rows(
-    context: FlowContext, session: Session, dataset: Dataset, scope: Scope, corrected: dict[Origin, int]
-) -> dict[str, dict[str, Any]]:
-    """Rows in quarantine now whose keys the batch has computed, or whose records have been repaired."""
-    version = context.engine.version(QUARANTINE)
-    if version is None:
-        return {}
-    session.bind("__quarantine", QUARANTINE, version)
-    where = f"dataset = '{dataset.name}'"
-    rows = []
-    if scope.touched is not None:
-        if corrected:
-            mine = session.fetch(f"SELECT * FROM __quarantine WHERE {where}").to_pylist()
-            rows = [row for row in mine if _is_superseded(row, corrected)]
-        keys = [f"k{position}" for position in range(len(_flow_keys(dataset)))]
-        where += f" AND key_hash IN (SELECT {_key_hash(keys)} FROM {scope.touched})"
-    rows += session.fetch(f"SELECT * FROM __quarantine WHERE {where}").to_pylist()
-    return {row["quarantine_id"]: row for row in rows}
+def _starts(rows: int) -> Iterator[str]:
+    """The first digits of digests by which so many rows fall into parts of few."""
+    digits = 0
+    while rows > _PART_ROWS << 4 * digits:
+        digits += 1
+    return map("".join, product("0123456789abcdef", repeat=digits))
+
+
+def _identity(digest: str, seen: Counter[bytes]) -> str:
+    """Rows that are equal in every column are told apart by how many there are."""
+    equal = hashlib.sha256(digest.encode()).digest()
+    seen[equal] += 1
+    return hashlib.sha256(f"{digest}\x1f{seen[equal]}".encode()).hexdigest()
 
 
 def source_of(catalog: Catalog, dataset: Dataset) -> str | None:

@@ -17,6 +17,7 @@ from lakehouse.catalog import Catalog
 from lakehouse.checkpoints import Checkpoints
 from lakehouse.dataset import Action, AutoLoader, ByKey, Column, Dataset, Expectation, Subject
 from pipelines.catalog import load_catalog
+from pipelines.flows import quality
 from pipelines.flows.expectations import ExpectationFailed
 from pipelines.runner import PipelineResult, run_pipeline
 from pipelines.sources import INGEST_COLUMNS, INGEST_EXPECTATIONS
@@ -118,6 +119,12 @@ def items(tmp_path: Path) -> Iterator[Items]:
         yield Items(platform)
 
 
+@pytest.fixture(params=[quality._PART_ROWS, 1], ids=["at once", "in parts"])
+def part_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows held back are looked at all together, and in as many parts as there are digits."""
+    monkeypatch.setattr(quality, "_PART_ROWS", request.param)
+
+
 def test_each_action_does_what_it_says(items: Items) -> None:
     items.land(
         ("kept", "ann", 1),
@@ -181,6 +188,7 @@ def test_the_quarantine_holds_the_row_its_rules_and_its_subject(items: Items) ->
     assert len({row["key_hash"] for row in held.values()}) == len({row["quarantine_id"] for row in held.values()}) == 2
 
 
+@pytest.mark.usefixtures("part_rows")
 def test_the_quarantine_holds_a_row_once_and_equal_rows_each(items: Items) -> None:
     items.land(("b", "nobody", 7), (None, "ann", 1), (None, "ann", 1))
     items.run()
@@ -193,6 +201,7 @@ def test_the_quarantine_holds_a_row_once_and_equal_rows_each(items: Items) -> No
     assert items.rows("quality.quarantine") == first  # with the batch and the run that held them back first
 
 
+@pytest.mark.usefixtures("part_rows")
 def test_a_repaired_row_leaves_the_quarantine_and_a_broken_one_takes_its_place(items: Items) -> None:
     items.land(("a", "nobody", 1), ("b", "ann", 1))
     items.run()
