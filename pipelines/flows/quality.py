@@ -35,6 +35,8 @@ ORIGIN = ("source_file", "file_modification_time", "row_number", "correction")
 
 _HELD, _KNOWN, _MINE = "__held_back", "__known", "__mine"
 _PART_ROWS = 20_000
+"""About how many rows held back are objects of Python at one time."""
+
 Origin = tuple[str, datetime, int]
 
 
@@ -57,7 +59,7 @@ def record(
     if not dataset.expectations:
         return
     if failed_rules(dataset):
-        retried(lambda: _record_quarantine(context, session, dataset, batch, scope))
+        retried(lambda: _record_quarantine(context, session, dataset, batch, quality, scope))
     boundary("flow.quarantine_committed")
     if quality.total:
         retried(lambda: record_metrics(context, dataset, batch, quality))
@@ -85,13 +87,15 @@ def record_metrics(context: FlowContext, dataset: Dataset, batch: Batch, quality
         session.append(target, "SELECT * FROM __metrics", context.commit(dataset.name, batch.batch, lease))
 
 
-def _record_quarantine(context: FlowContext, session: Session, dataset: Dataset, batch: Batch, scope: Scope) -> None:
+def _record_quarantine(
+    context: FlowContext, session: Session, dataset: Dataset, batch: Batch, quality: Quality, scope: Scope
+) -> None:
     target = context.catalog.get(QUARANTINE)
     with context.writing(QUARANTINE) as lease:
         if context.engine.batch(QUARANTINE, dataset.name) >= batch.batch:
             return
         corrected = _corrected(context, session, dataset, batch)
-        parts = _Rewriting(context, session, dataset, batch, scope, corrected).parts()
+        parts = _Rewriting(context, session, dataset, batch, scope, corrected).parts(quality.quarantined)
         schema = pa.schema([pa.field(CHANGE, pa.string()), *arrow_schema(target)])
         changes = pa.Table.from_batches([pa.RecordBatch.from_pylist(part, schema=schema) for part in parts], schema)
         if not changes.num_rows:
@@ -114,10 +118,9 @@ class _Rewriting:
     scope: Scope
     corrected: dict[Origin, int]
 
-    def parts(self) -> Iterator[list[dict[str, Any]]]:
+    def parts(self, held_rows: int) -> Iterator[list[dict[str, Any]]]:
         known_rows = self._bind_known()
-        (held,) = self.session.fetch(f"SELECT count(*) AS rows_held FROM {_HELD}").column("rows_held").to_pylist()
-        for start in _starts(held + known_rows):
+        for start in _starts(held_rows + known_rows):
             arrived = {key: row for key, row in self._held(start).items() if not _is_superseded(row, self.corrected)}
             known = self._known(start) if known_rows else {}
             changes = [{CHANGE: "upsert", **row} for key, row in arrived.items() if key not in known]
@@ -126,7 +129,7 @@ class _Rewriting:
     def _held(self, start: str) -> dict[str, dict[str, Any]]:
         rules = [name for name, _ in failed_rules(self.dataset)]
         subject = next((column.name for column in self.dataset.columns if column.cls == SUBJECT_KEY), None)
-        seen: Counter[bytes] = Counter()
+        seen: Counter[str] = Counter()
         held = {}
         source = source_of(self.context.catalog, self.dataset)
         for row in self._rows(_HELD, "__key_hash", start):
@@ -135,7 +138,9 @@ class _Rewriting:
                 {name: row.get(name) for name in self.dataset.column_names if name in row}, default=_as_text
             ).decode()
             origin = {name: row.get(f"_{name}") for name in ORIGIN} if source and "_source_file" in row else {}
-            identity = _identity("\x1f".join((self.dataset.name, *failed, text, *map(str, origin.values()))), seen)
+            digest = "\x1f".join((self.dataset.name, *failed, text, *map(str, origin.values())))
+            seen[digest] += 1  # rows that are equal in every column are told apart by how many there are
+            identity = hashlib.sha256(f"{digest}\x1f{seen[digest]}".encode()).hexdigest()
             held[identity] = {
                 "quarantine_id": identity,
                 "dataset": self.dataset.name,
@@ -183,13 +188,6 @@ def _starts(rows: int) -> Iterator[str]:
     while rows > _PART_ROWS << 4 * digits:
         digits += 1
     return map("".join, product("0123456789abcdef", repeat=digits))
-
-
-def _identity(digest: str, seen: Counter[bytes]) -> str:
-    """Rows that are equal in every column are told apart by how many there are."""
-    equal = hashlib.sha256(digest.encode()).digest()
-    seen[equal] += 1
-    return hashlib.sha256(f"{digest}\x1f{seen[equal]}".encode()).hexdigest()
 
 
 def source_of(catalog: Catalog, dataset: Dataset) -> str | None:
