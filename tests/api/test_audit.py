@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 import urllib.error
 import urllib.request
@@ -65,9 +64,9 @@ def test_the_trail_of_a_customer_is_found_by_the_id_which_stands_nowhere_in_it(s
         served.get(f"/customers/{customer}", served.officer)
     assert len(events(served, 2, customer="C1", action="get_customer")) == 2
     assert '"C1"' not in json.dumps(events(served, 3))
-    texts = [text for row in kept(served.database) for text in vars(row).values() if isinstance(text, str)]
-    assert "get_customer" in texts
-    assert not [text for text in texts if re.search(r"\bC1\b", text)]
+    told = [value for row in kept(served.database) for value in vars(row).values() if not isinstance(value, bytes)]
+    assert "get_customer" in told
+    assert "C1" not in repr(told)  # a digest's 32 bytes may be any
 
 
 def test_refusals_are_recorded_each_with_what_was_tried(served: Served) -> None:
