@@ -17,8 +17,8 @@ from lakehouse.engine import UnreadableTable
 READABLE_FEATURES = frozenset({"timestampNtz", "vacuumProtocolCheck"})
 """Delta reader features that do not change what a data file's rows mean to a plain Parquet reader."""
 
-
 _KEPT = 256
+"""How many scans a process keeps before it begins anew."""
 
 
 class Scans:
@@ -32,9 +32,8 @@ class Scans:
         """`scan_sql` of a table's version."""
         try:
             commit = (path / "_delta_log" / f"{version:020}.json").stat()
-        except (
-            FileNotFoundError
-        ):  # cleaned up behind a checkpoint: nothing tells this table from one made later in its place
+        except FileNotFoundError:
+            # cleaned up behind a checkpoint: nothing tells this table from one made later in its place
             return scan_sql(connection, DeltaTable(path, version=version))
         snapshot = (path, version, commit.st_ino, commit.st_mtime_ns)
         if (sql := self._made.get(snapshot)) is None:

@@ -16,8 +16,9 @@ _HEXADECIMAL = r"[+-]?0[xX][0-9a-fA-F.]+[pP][+-]?[0-9]+[dDfF]?"
 _DAY = r"([+-]?[0-9]{4,7})(?:-([0-9]{1,2})(?:-([0-9]{1,2})"
 _CLOCK = r"(?:[ T]([0-9]{1,2})(?::([0-9]{1,2})(?::([0-9]{1,2})(?:\.([0-9]*))?"
 _ZONE = r" *(?:(Z|UTC|GMT|UT)|([+-])([0-9]{1,2})(?::?([0-9]{1,2})(?::?([0-9]{1,2}))?)?)?"
-_PLANES_WITH_DIGITS = 0x20000
-_DIGITS = "".join(chr(point) for point in range(128, _PLANES_WITH_DIGITS) if unicodedata.category(chr(point)) == "Nd")
+_DIGITS_END = 0x20000
+"""Unicode has its decimal digits in the first two planes; every process looks through them at its start."""
+_DIGITS = "".join(chr(point) for point in range(128, _DIGITS_END) if unicodedata.category(chr(point)) == "Nd")
 _AS_ASCII = "".join(str(unicodedata.digit(digit)) for digit in _DIGITS)
 
 

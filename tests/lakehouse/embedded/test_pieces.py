@@ -30,9 +30,8 @@ def test_a_table_that_fits_is_one_piece(engine: EmbeddedEngine) -> None:
 
 def test_only_columns_that_are_read_count(engine: EmbeddedEngine) -> None:
     assert engine.pieces({WIDE: ["flag"]}) == 1
-    assert (
-        engine.pieces({WIDE: ["flag", "payload"]}) > 2
-    )  # 192 MB for 16 MB of a struct's members, 2.5 times what there is: 32 MB
+    # 16 MB of a struct's members may need 192 MB, which is 2.4 times 2.5 times 32 MB
+    assert engine.pieces({WIDE: ["flag", "payload"]}) > 2
 
 
 def test_tables_add_up(engine: EmbeddedEngine) -> None:
