@@ -134,8 +134,18 @@ class Session(Protocol):
     SQL is Spark SQL and passes the allow-list; ``:as_of`` stands for the run's date. View names are plain identifiers.
     """
 
-    def bind(self, view: str, table: str, version: int, restriction: Restriction | None = None) -> None:
-        """Make one snapshot of a table visible as ``view``, in whole or restricted."""
+    def bind(
+        self,
+        view: str,
+        table: str,
+        version: int,
+        restriction: Restriction | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> None:
+        """Make one snapshot of a table visible as ``view``, in whole or restricted to rows and to ``columns``.
+
+        Who binds one bucket of a table is expected to bind the others in turn: the table may be cut into all of them at once.
+        """
 
     def bind_changes(self, view: str, table: str, after: int, upto: int, columns: Sequence[str]) -> None:
         """Make the distinct values of ``columns`` in rows changed by versions (after, upto] visible: both images of an update.
@@ -165,8 +175,11 @@ class Session(Protocol):
         """Column names and *declaration* types (``lakehouse.schema``) of a view, where they are of such a type; else the
         engine's own spelling."""
 
-    def append(self, target: Dataset, sql: str, commit: Commit) -> Committed:
-        """Add the query's rows, cast to the declared types without loss. Creates the table at need. A repeat is a no-op."""
+    def append(self, target: Dataset, sql: str | Sequence[str], commit: Commit) -> Committed:
+        """Add the query's rows, cast to the declared types without loss. Creates the table at need. A repeat is a no-op.
+
+        Several queries are one commit: each yields rows of its own, and has them in the declared order for itself.
+        """
 
     def merge(self, target: Dataset, sql: str, commit: Commit, days: Sequence[Days] = ()) -> Committed:
         """Apply rows with a ``_change`` column by the declared keys; all but ``delete`` need whole rows.

@@ -56,7 +56,7 @@ class EmbeddedEngine:
 
     @contextmanager
     def session(self, as_of: date) -> Iterator[EmbeddedSession]:
-        session = EmbeddedSession(self._lake, self._connection(), self._scans, as_of)
+        session = EmbeddedSession(self._lake, own_scratch(self._scratch), self._connection(), self._scans, as_of)
         try:
             yield session
         finally:

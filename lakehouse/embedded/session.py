@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import duckdb
@@ -17,6 +18,7 @@ from lakehouse.dataset import Dataset
 from lakehouse.days import Days
 from lakehouse.embedded import commit as delta
 from lakehouse.embedded.edge import edge_select, raised_by
+from lakehouse.embedded.pieces import Pieces
 from lakehouse.embedded.scan import Scans, quoted
 from lakehouse.engine import CHANGE, CHANGE_TYPE, Commit, Committed, DuplicateKey, Restriction
 from lakehouse.paths import table_path
@@ -27,31 +29,46 @@ from lakehouse.sql.lenient import to_duckdb_leniently
 
 _ROWS_PER_BATCH = 8_192
 """Of rows on their way to delta-rs, which holds several batches: with 65,536, half a gigabyte of web events."""
-_RESULT = "__result"
+_RESULT, _HASHES, _AGAIN = "__result", "__hashes", "__again"
 
 
 class EmbeddedSession:
     """See lakehouse.engine.Session. All that it makes is temporary, and so its own: ``connection`` is to a database that
     sessions share, and is the session's to close."""
 
-    def __init__(self, lake: Path, connection: duckdb.DuckDBPyConnection, scans: Scans, as_of: date) -> None:
+    def __init__(
+        self, lake: Path, scratch: Path, connection: duckdb.DuckDBPyConnection, scans: Scans, as_of: date
+    ) -> None:
         self._lake = lake
+        self._pieces = Pieces(scratch)
         self._scans = scans
         self._as_of = f"DATE '{as_of.isoformat()}'"
         self._connection = connection
 
     def close(self) -> None:
         self._connection.close()
+        self._pieces.remove()
 
-    def bind(self, view: str, table: str, version: int, restriction: Restriction | None = None) -> None:
+    def bind(
+        self,
+        view: str,
+        table: str,
+        version: int,
+        restriction: Restriction | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> None:
         source = self._scans.sql(self._connection, self._path(table), version)
-        if restriction is None:
+        if columns is not None:
+            source = f"SELECT {', '.join(map(quoted, columns))} FROM ({source})"
+        if restriction is not None and restriction.buckets > 1:
+            source = self._piece(source, restriction)
+        if restriction is None or restriction.touched is None:
             self._run(f"CREATE OR REPLACE TEMP VIEW {quoted(view)} AS {source}")
             return
         whole = f"{view}__whole"
         self._run(f"CREATE OR REPLACE TEMP VIEW {quoted(whole)} AS {source}")
         self._run(
-            f"CREATE OR REPLACE TEMP VIEW {quoted(view)} AS SELECT * FROM {quoted(whole)} {self._restricted(restriction)}"
+            f"CREATE OR REPLACE TEMP VIEW {quoted(view)} AS SELECT * FROM {quoted(whole)} {self._touched(restriction)}"
         )
 
     def bind_changes(self, view: str, table: str, after: int, upto: int, columns: Sequence[str]) -> None:
@@ -93,14 +110,14 @@ class EmbeddedSession:
         arrow = self._run(f"SELECT * FROM {quoted(view)} LIMIT 0").to_arrow_table().schema
         return {name: spell(arrow.field(name).type) or kind for name, kind in self._describe(view).items()}
 
-    def append(self, target: Dataset, sql: str, commit: Commit) -> Committed:
-        return self._write(target, sql, commit, delta.append)
+    def append(self, target: Dataset, sql: str | Sequence[str], commit: Commit) -> Committed:
+        return self._write(target, (sql,) if isinstance(sql, str) else sql, commit, delta.append)
 
     def replace(self, target: Dataset, sql: str, commit: Commit) -> Committed:
-        return self._write(target, sql, commit, delta.replace)
+        return self._write(target, (sql,), commit, delta.replace)
 
     def merge(self, target: Dataset, sql: str, commit: Commit, days: Sequence[Days] = ()) -> Committed:
-        return self._write(target, sql, commit, partial(delta.merge, days=days), extra=(CHANGE,))
+        return self._write(target, (sql,), commit, partial(delta.merge, days=days), extra=(CHANGE,))
 
     def append_rows(self, target: Dataset, rows: pa.RecordBatchReader, commit: Commit) -> Committed:
         return delta.append(self._path(target.name), target, rows, commit)
@@ -108,16 +125,18 @@ class EmbeddedSession:
     def _write(
         self,
         target: Dataset,
-        sql: str,
+        queries: Sequence[str],
         commit: Commit,
         write: Callable[[Path, Dataset, pa.RecordBatchReader, Commit], Committed],
         extra: tuple[str, ...] = (),
     ) -> Committed:
-        self.define(_RESULT, sql)
-        self._refuse_duplicate_keys(target)
+        results = [f"{_RESULT}{position}" for position in range(len(queries))]
+        for result, sql in zip(results, queries, strict=True):
+            self.define(result, sql)
+        self._refuse_duplicate_keys(target, results)
         order = f" ORDER BY {', '.join(map(quoted, target.cluster_by))}" if target.cluster_by else ""
-        edge = edge_select(target, self._describe(_RESULT), _RESULT, extra) + order
-        stream = _GuardedStream(self._run(edge).to_arrow_reader(_ROWS_PER_BATCH))
+        edges = [edge_select(target, self._describe(result), result, extra) + order for result in results]
+        stream = _GuardedStream(self._stream(edge) for edge in edges)
         try:
             return write(self._path(target.name), target, stream.reader, commit)
         except Exception:
@@ -125,37 +144,54 @@ class EmbeddedSession:
                 raise raised_by(stream.failure) from None
             raise
 
-    def _refuse_duplicate_keys(self, target: Dataset) -> None:
-        """Equal keys have equal hashes, which group in a fraction of the memory: the keys themselves are compared only where two
-        hashes are the same."""
+    def _stream(self, native: str) -> pa.RecordBatchReader:
+        return self._run(native).to_arrow_reader(_ROWS_PER_BATCH)
+
+    def _refuse_duplicate_keys(self, target: Dataset, results: Sequence[str]) -> None:
+        """Equal keys have equal hashes, which take a fraction of the memory, and can be grouped in as many parts as one likes: the keys
+        themselves are compared only where two hashes are the same."""
         if not target.keys:
             return
         keys = ", ".join(map(quoted, target.keys))
-        if self._repeated(f"hash({keys})") and (repeated := self._repeated(keys)):
+        for table in (_HASHES, _AGAIN):
+            self._run(f"CREATE OR REPLACE TEMP TABLE {table} (hash UBIGINT)")
+        for result in results:
+            self._run(f"INSERT INTO {_HASHES} SELECT hash({keys}) FROM {quoted(result)}")
+        for part in range(len(results)):
+            self._run(
+                f"INSERT INTO {_AGAIN} SELECT hash FROM {_HASHES} WHERE hash % {len(results)} = {part} "
+                "GROUP BY hash HAVING count(*) > 1"
+            )
+        self._run(f"DROP TABLE {_HASHES}")
+        if self._count(_AGAIN) and (repeated := self._repeated(keys, results)):
             raise DuplicateKey(
                 f"{target.name}: the query yields {repeated} keys ({', '.join(target.keys)}) more than once"
             )
 
-    def _repeated(self, key: str) -> int:
-        """How many values of ``key`` the result has more than once."""
+    def _repeated(self, keys: str, results: Sequence[str]) -> int:
+        """How many keys whose hash comes again come again themselves."""
+        suspects = " UNION ALL ".join(
+            f"SELECT {keys} FROM {quoted(result)} WHERE hash({keys}) IN (FROM {_AGAIN})" for result in results
+        )
         row = self._run(
-            f"SELECT count(*) FROM (SELECT 1 FROM {quoted(_RESULT)} GROUP BY {key} HAVING count(*) > 1)"
+            f"SELECT count(*) FROM (SELECT 1 FROM ({suspects}) GROUP BY {keys} HAVING count(*) > 1)"
         ).fetchone()
         return int(row[0]) if row else 0
 
-    def _restricted(self, restriction: Restriction) -> str:
-        """A semi join, not EXISTS: for an expression that EXISTS correlates, DuckDB first collects all of its values."""
+    def _piece(self, source: str, restriction: Restriction) -> str:
         keys = [self._native_expression(expression) for expression in restriction.key]
-        clauses = ""
-        if restriction.touched is not None:
-            renamed = ", ".join(f"k{position} AS __touched{position}" for position in range(len(keys)))
-            same = " AND ".join(
-                f"__touched{position} IS NOT DISTINCT FROM ({key})" for position, key in enumerate(keys)
-            )
-            clauses += f"SEMI JOIN (SELECT {renamed} FROM {quoted(restriction.touched)}) AS __t ON {same}"
-        if restriction.buckets > 1:
-            clauses += f" WHERE hash({', '.join(keys)}) % {restriction.buckets} = {restriction.bucket}"
-        return clauses
+        try:
+            return self._pieces.sql(self._connection, source, keys, restriction.bucket, restriction.buckets)
+        except duckdb.Error as failure:
+            raise raised_by(failure) from None
+
+    def _touched(self, restriction: Restriction) -> str:
+        """A semi join, not EXISTS: for an expression that EXISTS correlates, DuckDB first collects all of its values."""
+        assert restriction.touched is not None  # noqa: S101 - the caller's question, for the type checker
+        keys = [self._native_expression(expression) for expression in restriction.key]
+        renamed = ", ".join(f"k{position} AS __touched{position}" for position in range(len(keys)))
+        same = " AND ".join(f"__touched{position} IS NOT DISTINCT FROM ({key})" for position, key in enumerate(keys))
+        return f"SEMI JOIN (SELECT {renamed} FROM {quoted(restriction.touched)}) AS __t ON {same}"
 
     def _native(self, sql: str, translate: Callable[[str], str] = to_duckdb) -> str:
         return re.sub(r"\$as_of\b", self._as_of, translate(sql))
@@ -200,15 +236,17 @@ _HUGEINT = pa.decimal128(38, 0)
 
 
 class _GuardedStream:
-    """An Arrow stream that remembers why it broke."""
+    """Arrow streams of one schema, one after the other, that remember why they broke."""
 
-    def __init__(self, source: pa.RecordBatchReader) -> None:
+    def __init__(self, sources: Iterator[pa.RecordBatchReader]) -> None:
         self.failure: BaseException | None = None
-        self.reader = pa.RecordBatchReader.from_batches(source.schema, self._batches(source))
+        first = next(sources)
+        self.reader = pa.RecordBatchReader.from_batches(first.schema, self._batches(chain((first,), sources)))
 
-    def _batches(self, source: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    def _batches(self, sources: Iterator[pa.RecordBatchReader]) -> Iterator[pa.RecordBatch]:
         try:
-            yield from source
+            for source in sources:
+                yield from source
         except Exception as failure:
             self.failure = failure
             raise

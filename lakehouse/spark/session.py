@@ -62,9 +62,18 @@ class SparkSessionOfWork:
             self._spark.catalog.dropTempView(view)
         shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def bind(self, view: str, table: str, version: int, restriction: Restriction | None = None) -> None:
+    def bind(
+        self,
+        view: str,
+        table: str,
+        version: int,
+        restriction: Restriction | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> None:
         with _failures():
             rows = self._delta().option("versionAsOf", version).load(self._path(table))
+            if columns is not None:
+                rows = rows.select(*map(quoted, columns))
             conditions = _conditions(restriction) if restriction is not None else []
             if conditions:
                 whole = f"{view}__whole"
@@ -114,8 +123,9 @@ class SparkSessionOfWork:
             fields = self._spark.table(quoted(view)).schema.fields
         return {field.name: declared_spelling(field.dataType) for field in fields}
 
-    def append(self, target: Dataset, sql: str, commit: Commit) -> Committed:
-        return self._write(target, sql, commit, delta.append)
+    def append(self, target: Dataset, sql: str | Sequence[str], commit: Commit) -> Committed:
+        rows = sql if isinstance(sql, str) else " UNION ALL ".join(sql)
+        return self._write(target, rows, commit, delta.append)
 
     def merge(self, target: Dataset, sql: str, commit: Commit, days: Sequence[Days] = ()) -> Committed:
         return self._write(target, sql, commit, partial(delta.merge, days=days), extra=(CHANGE,))

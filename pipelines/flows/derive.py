@@ -11,7 +11,7 @@ Order of commits within a batch: quarantine, metrics, then the table; each is a 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kit.errors import C360Error
 from kit.faults import boundary
@@ -21,7 +21,7 @@ from lakehouse.dataset import AutoCdc, Dataset, Derived
 from lakehouse.days import Days, few_spans
 from lakehouse.engine import CHANGE, Commit, CommitConflict, Session, StaleFence
 from lakehouse.lease import Lease
-from lakehouse.sql.language import may_read
+from lakehouse.sql.language import may_read, parse_expression
 from pipelines.flows import cdc, expectations, quality
 from pipelines.flows.context import FlowContext, FlowResult, retried
 from pipelines.flows.scope import Scope, choose_scope
@@ -110,6 +110,8 @@ def _compute_and_commit(context: FlowContext, dataset: Dataset, batch: Batch, le
 @dataclass(slots=True)
 class _Outcome:
     quality: expectations.Quality
+    pieces: list[str] = field(default_factory=list)
+    """Of a table that is new: the views of its rows, bucket by bucket."""
     rows: int = 0
     inserts: int = 0
     updates: int = 0
@@ -132,26 +134,27 @@ class _Outcome:
 def _compute(
     context: FlowContext, session: Session, dataset: Dataset, batch: Batch, scope: Scope, current: int | None
 ) -> _Outcome:
-    """Fill the view ``__changes`` with the rows to merge, bucket by bucket."""
+    """Compute bucket by bucket: of a new table all rows, as pieces; of another those that differ, in the view ``__changes``."""
     outcome = _Outcome(expectations.Quality())
     for bucket in range(scope.buckets):
         context.progress(dataset.name, f"computing {bucket + 1}/{scope.buckets}" if scope.buckets > 1 else "computing")
         _bind_inputs(context, session, dataset, batch.inputs, scope, bucket)
-        _compute_rows(session, dataset, outcome)
-        quality.collect(session, dataset, bucket)
-        if current is not None:
-            flow = dataset.flow
-            assert isinstance(flow, Derived)  # noqa: S101 - the caller's dispatch, for the type checker
-            session.bind("__target", dataset.name, current, scope.restriction(flow.keys, bucket))
-        changes = _changes_sql(dataset, compare=current is not None)
-        if current is None and scope.buckets == 1:  # all rows are new: they go to the table as they are
-            session.define("__changes", changes)
-            outcome.inserts = outcome.rows
-            return outcome
+        views = _Views.of(dataset, bucket if current is None else 0)
+        _compute_rows(session, dataset, views, outcome)
+        quality.collect(session, dataset, views.candidates, bucket)
+        if current is None:
+            outcome.pieces.append(views.rows)
+            continue
+        flow = dataset.flow
+        assert isinstance(flow, Derived)  # noqa: S101 - the caller's dispatch, for the type checker
+        session.bind("__target", dataset.name, current, scope.restriction(flow.keys, bucket))
         if bucket == 0:
-            session.materialize("__changes", changes)
+            session.materialize("__changes", _changes_sql(dataset, views.rows))
         else:
-            session.extend("__changes", changes)
+            session.extend("__changes", _changes_sql(dataset, views.rows))
+    if current is None:
+        outcome.inserts = outcome.rows
+        return outcome
     counts = session.fetch(f"SELECT {CHANGE} AS kind, count(*) AS changes FROM __changes GROUP BY {CHANGE}")
     counted = {row["kind"]: int(row["changes"]) for row in counts.to_pylist()}
     outcome.inserts, outcome.updates, outcome.deletes = (
@@ -164,7 +167,8 @@ def _write_changes(session: Session, dataset: Dataset, outcome: _Outcome, commit
     """Rows that are all new need no look at the table's files, and others only at those of the days on which they stand."""
     columns = ", ".join(dataset.column_names)
     if outcome.changes == outcome.inserts:
-        return session.append(dataset, f"SELECT {columns} FROM __changes", commit).version
+        added = [f"SELECT {columns} FROM {view}" for view in outcome.pieces or ("__changes",)]
+        return session.append(dataset, added, commit).version
     days = _days_of_changes(session, dataset)
     return session.merge(dataset, f"SELECT {CHANGE}, {columns} FROM __changes", commit, days).version
 
@@ -185,36 +189,54 @@ def _bind_inputs(
     for name, version in versions.items():
         source = context.catalog.get(name)
         view = view_name(name)
-        restriction = scope.restriction(input_keys(dataset, source), bucket)
+        keys = input_keys(dataset, source)
+        restriction = scope.restriction(keys, bucket)
+        read = {*may_read(statement.text, source.column_names), *_columns_of(keys)}
+        columns = [column for column in source.column_names if column in read]
         if version == _MISSING:
             session.bind_empty(view, source)
-        elif restriction is not None and name in statement.repeated:
+        elif scope.touched is not None and restriction is not None and name in statement.repeated:
             # found once: a view would look for these rows in the whole table each time that it is read
-            session.bind(f"{view}__part", name, version, restriction)
-            columns = may_read(statement.text, source.column_names)
-            session.materialize(view, f"SELECT {', '.join(columns)} FROM {view}__part")
+            session.bind(f"{view}__touched", name, version, restriction, columns)
+            session.materialize(view, f"SELECT * FROM {view}__touched")
         else:
-            session.bind(view, name, version, restriction)
+            session.bind(view, name, version, restriction, columns)
 
 
-def _compute_rows(session: Session, dataset: Dataset, outcome: _Outcome) -> None:
-    """Fill ``__rows`` with what the table shall hold, and ``__candidates`` with the query's rows where expectations look at
-    them. The query's text is planned once: a view over it would be planned anew wherever it is read."""
+def _columns_of(keys: tuple[str, ...]) -> set[str]:
+    return {column for expression in keys for column in parse_expression(expression).columns}
+
+
+@dataclass(frozen=True, slots=True)
+class _Views:
+    """Where a bucket's rows are: ``rows`` are what the table shall hold, ``candidates`` the query's where expectations look at them."""
+
+    candidates: str
+    rows: str
+
+    @classmethod
+    def of(cls, dataset: Dataset, piece: int) -> _Views:
+        """Those of one bucket do away with those of another of the same ``piece``."""
+        return cls(f"__candidates{0 if isinstance(dataset.flow, AutoCdc) else piece}", f"__rows{piece}")
+
+
+def _compute_rows(session: Session, dataset: Dataset, views: _Views, outcome: _Outcome) -> None:
+    """Fill the views. The query's text is planned once: a view over it would be planned anew wherever it is read."""
     statement = statement_of(dataset)
     query = statement.bound({name: view_name(name) for name in statement.inputs})
     if dataset.expectations:
-        session.materialize("__candidates", query)
-        measured = expectations.measure(session, dataset, "__candidates")
+        session.materialize(views.candidates, query)
+        measured = expectations.measure(session, dataset, views.candidates)
         outcome.quality.add(measured)
-        query = f"SELECT * FROM __candidates WHERE {expectations.kept_rows(dataset)}"
+        query = f"SELECT * FROM {views.candidates} WHERE {expectations.kept_rows(dataset)}"
         if not isinstance(dataset.flow, AutoCdc):  # computed already: these rows need not be kept a second time
-            session.define("__rows", query)
+            session.define(views.rows, query)
             outcome.rows += measured.total - measured.dropped - measured.quarantined
             return
     if isinstance(dataset.flow, AutoCdc):
         session.define("__kept", query)
         query = cdc.states_sql(dataset, dataset.flow, "__kept")
-    outcome.rows += session.materialize("__rows", query)
+    outcome.rows += session.materialize(views.rows, query)
 
 
 def rows_sql(dataset: Dataset) -> str:
@@ -228,20 +250,18 @@ def rows_sql(dataset: Dataset) -> str:
     return query
 
 
-def _changes_sql(dataset: Dataset, *, compare: bool) -> str:
+def _changes_sql(dataset: Dataset, computed: str) -> str:
     """Rows to merge: new ones as ``insert``, different ones as ``upsert``, rows that are gone as ``delete``."""
     columns = dataset.column_names
     rows = ", ".join(f"r.{name} AS {name}" for name in columns)
-    if not compare:
-        return f"SELECT 'insert' AS {CHANGE}, {rows} FROM __rows AS r"
     joined = " AND ".join(f"t.{key} = r.{key}" for key in dataset.keys)
     same = " AND ".join(f"t.{name} <=> r.{name}" for name in columns)
     gone = ", ".join(f"t.{name} AS {name}" for name in columns)
     stood = f", t.{dataset.day_column.name} AS {_STOOD}" if dataset.day_column is not None else ""
     return (
         f"SELECT CASE WHEN t.{dataset.keys[0]} IS NULL THEN 'insert' ELSE 'upsert' END AS {CHANGE}, {rows}{stood} "
-        f"FROM __rows AS r LEFT JOIN __target AS t ON {joined} WHERE t.{dataset.keys[0]} IS NULL OR NOT ({same}) "
-        f"UNION ALL SELECT 'delete' AS {CHANGE}, {gone}{stood} FROM __target AS t LEFT ANTI JOIN __rows AS r ON {joined}"
+        f"FROM {computed} AS r LEFT JOIN __target AS t ON {joined} WHERE t.{dataset.keys[0]} IS NULL OR NOT ({same}) "
+        f"UNION ALL SELECT 'delete' AS {CHANGE}, {gone}{stood} FROM __target AS t LEFT ANTI JOIN {computed} AS r ON {joined}"
     )
 
 

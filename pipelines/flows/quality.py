@@ -40,12 +40,12 @@ _PART_ROWS = 20_000
 Origin = tuple[str, datetime, int]
 
 
-def collect(session: Session, dataset: Dataset, bucket: int) -> None:
-    """Keep the rows of ``__candidates`` that go to quarantine, until `record`."""
+def collect(session: Session, dataset: Dataset, candidates: str, bucket: int) -> None:
+    """Keep the candidates that go to quarantine, until `record`."""
     if not failed_rules(dataset):
         return
     flags = ", ".join(f"{fails} AS __f{position}" for position, (_, fails) in enumerate(failed_rules(dataset)))
-    held = f"SELECT *, {_key_hash(_flow_keys(dataset))} AS __key_hash, {flags} FROM __candidates WHERE {quarantined_rows(dataset)}"
+    held = f"SELECT *, {_key_hash(_flow_keys(dataset))} AS __key_hash, {flags} FROM {candidates} WHERE {quarantined_rows(dataset)}"
     if bucket == 0:
         session.materialize(_HELD, held)
     else:

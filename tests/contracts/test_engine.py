@@ -121,6 +121,36 @@ def test_buckets_share_the_rows_out_without_loss_or_overlap(engine: Engine) -> N
     assert any({0, 10, 20, 30, 40, 50} <= part for part in seen), "rows of one key fall into one bucket"
 
 
+def test_a_bucket_can_be_read_again_beside_others_with_some_of_the_columns_and_may_be_empty(engine: Engine) -> None:
+    rows = [{**EVERY_TYPE_ROWS[2], "s": "the same", "i": number} for number in range(5)]
+    with engine.session(AS_OF) as session:
+        reader = pa.Table.from_pylist(rows, schema=arrow_schema(EVERY_TYPE)).to_reader()
+        version = session.append_rows(EVERY_TYPE, reader, commit(1)).version
+        for bucket in range(4):
+            part = Restriction(("s",), bucket=bucket, buckets=4)
+            session.bind(f"part{bucket}", EVERY_TYPE.name, version, part, ["i", "s"])
+            session.bind(f"whole{bucket}", EVERY_TYPE.name, version, part)
+        for _ in range(2):
+            found = [pairs_of(session, f"SELECT * FROM part{bucket}") for bucket in range(4)]
+            assert sorted(map(len, found)) == [0, 0, 0, 5]
+        assert max(found) == [(number, "the same") for number in range(5)]
+        everything = [row for bucket in range(4) for row in session.fetch(f"SELECT * FROM whole{bucket}").to_pylist()]
+        assert sorted(everything, key=repr) == sorted(rows, key=repr)
+
+
+def test_a_bucket_of_touched_keys_has_only_them(engine: Engine) -> None:
+    rows = [{**EVERY_TYPE_ROWS[2], "s": f"key {number % 4}", "i": number} for number in range(12)]
+    with engine.session(AS_OF) as session:
+        reader = pa.Table.from_pylist(rows, schema=arrow_schema(EVERY_TYPE)).to_reader()
+        version = session.append_rows(EVERY_TYPE, reader, commit(1)).version
+        session.load("touched", pa.table({"k0": pa.array(["key 1", "key 9"])}))
+        found = []
+        for bucket in range(3):
+            session.bind("part", EVERY_TYPE.name, version, Restriction(("s",), "touched", bucket, 3))
+            found += pairs_of(session, "SELECT i FROM part")
+    assert sorted(found) == [(1,), (5,), (9,)]
+
+
 def test_a_defined_view_follows_and_a_materialized_one_keeps(engine: Engine) -> None:
     with engine.session(AS_OF) as session:
         session.load("source", numbers(("a", 1), ("b", 2)))

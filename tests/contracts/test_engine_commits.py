@@ -124,6 +124,22 @@ def test_a_key_that_stands_twice_in_a_source_is_refused(engine: Engine) -> None:
     assert engine.batch(TABLE, "flow") == 0
 
 
+def test_several_queries_are_one_commit(engine: Engine) -> None:
+    with engine.session(AS_OF) as session:
+        pieces = [customer_sql("c2", 2), f"SELECT * FROM ({customer_sql('c9', 9)}) WHERE false", customer_sql("c1", 1)]
+        before = session.append(CUSTOMERS, [customer_sql("c0", 0)], commit(1)).version
+        after = session.append(CUSTOMERS, pieces, commit(2)).version
+        assert not session.append(CUSTOMERS, pieces, commit(2)).written
+    assert after == before + 1
+    assert orders(engine) == {"c0": 0, "c1": 1, "c2": 2}
+
+
+def test_a_key_that_stands_in_two_of_several_queries_is_refused(engine: Engine) -> None:
+    with engine.session(AS_OF) as session, pytest.raises(DuplicateKey, match="yields 1 keys"):
+        session.append(CUSTOMERS, [customer_sql("c1", 1), customer_sql("c2", 2), customer_sql("c1", 3)], commit(1))
+    assert engine.batch(TABLE, "flow") == 0
+
+
 def test_a_key_that_is_null_is_refused(engine: Engine) -> None:
     nobody = customer_sql("x", 1).replace("'x'", "CAST(NULL AS STRING)")
     with engine.session(AS_OF) as session:

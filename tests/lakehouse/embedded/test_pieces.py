@@ -1,4 +1,4 @@
-"""In how many buckets a whole table is computed: by what the query reads, not by all that is stored."""
+"""In how many buckets a whole table is computed, by what the query reads, not by all that is stored; and how it is cut into them."""
 
 import numpy as np
 import pyarrow as pa
@@ -6,6 +6,8 @@ import pytest
 from deltalake import write_deltalake
 
 from lakehouse.embedded.engine import EmbeddedEngine
+from lakehouse.engine import Restriction
+from tests.fixtures.engines import AS_OF
 
 ROWS = 200_000
 NARROW, WIDE = "silver.narrow", "silver.wide"
@@ -43,3 +45,17 @@ def test_tables_add_up(engine: EmbeddedEngine) -> None:
 def test_rows_count_however_well_they_are_compressed(engine: EmbeddedEngine) -> None:
     smaller = EmbeddedEngine(engine._lake, scratch=engine._scratch, memory_limit_mb=8, threads=1)
     assert smaller.pieces({NARROW: []}) == 2  # 16 MB for a million rows, 2.5 times what there is: 4 MB
+
+
+def test_a_table_is_cut_once_for_all_buckets_and_nothing_of_it_outlives_the_session(engine: EmbeddedEngine) -> None:
+    with engine.session(AS_OF) as session:
+        counts, cut = [], set()
+        for bucket in range(4):
+            part = Restriction(("payload.body",), bucket=bucket, buckets=4)
+            session.bind("part", WIDE, 0, part, ["flag", "payload"])
+            counts.append(session.fetch("SELECT flag FROM part").num_rows)
+            cut |= {file.stat().st_ino for file in engine._scratch.rglob("*.parquet")}
+        assert sum(counts) == ROWS
+        assert min(counts) > ROWS // 5
+        assert len(cut) == 4
+    assert not list(engine._scratch.rglob("*.parquet"))
