@@ -120,12 +120,14 @@ class Committed:
 @dataclass(frozen=True, slots=True)
 class Restriction:
     """Which part of an input is read: rows whose ``key`` expressions (Spark SQL over its columns) fall into
-    ``bucket`` of ``buckets``, and, where ``touched`` names a view with columns ``k0, k1, …``, stand in it (NULL-safe)."""
+    ``bucket`` of ``buckets``, and, where ``touched`` names a view with columns ``k0, k1, …``, stand in it (NULL-safe). Of these
+    rows ``columns``, which have all that ``key`` needs; none given: all there are."""
 
     key: tuple[str, ...]
     touched: str | None = None
     bucket: int = 0
     buckets: int = 1
+    columns: tuple[str, ...] = ()
 
 
 class Session(Protocol):
@@ -134,15 +136,8 @@ class Session(Protocol):
     SQL is Spark SQL and passes the allow-list; ``:as_of`` stands for the run's date. View names are plain identifiers.
     """
 
-    def bind(
-        self,
-        view: str,
-        table: str,
-        version: int,
-        restriction: Restriction | None = None,
-        columns: Sequence[str] | None = None,
-    ) -> None:
-        """Make one snapshot of a table visible as ``view``, in whole or restricted to rows and to ``columns``.
+    def bind(self, view: str, table: str, version: int, restriction: Restriction | None = None) -> None:
+        """Make one snapshot of a table visible as ``view``, in whole or restricted.
 
         Who binds one bucket of a table is expected to bind the others in turn: the table may be cut into all of them at once.
         """

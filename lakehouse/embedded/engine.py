@@ -30,8 +30,8 @@ _ROW_BYTES = 16
 """And what each row needs besides: its place in a hash table, however well its columns are compressed."""
 
 _OVERCOMMIT = 1.5
-"""How many times the limit a piece may need: DuckDB spills a little in less time than the input takes to be cut into more pieces
-(ADR 0005)."""
+"""How many times the limit a piece may need: DuckDB spills a little in less time than the input takes to be cut into more pieces.
+Not everything can be spilled, so no piece may need more (ADR 0005)."""
 
 _BESIDE_MB = 512
 """What delta-rs, the rows on their way to it and freed memory on its way back take beside DuckDB, which knows nothing of them; half

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-
-import duckdb
 
 from lakehouse.embedded.scan import literal, quoted
 
@@ -21,22 +19,21 @@ _ROWS_HELD = 1_000_000
 
 
 class Pieces:
-    """The cut tables of one session, in a folder of its own below ``scratch``."""
+    """The cut tables of one session, in a folder of its own below ``scratch``. ``run`` carries out a statement."""
 
-    def __init__(self, scratch: Path) -> None:
+    def __init__(self, run: Callable[[str], object], scratch: Path) -> None:
+        self._run = run
         self._folder = scratch / uuid.uuid4().hex
         self._cut: dict[tuple[str, tuple[str, ...], int], Path] = {}
 
-    def sql(
-        self, connection: duckdb.DuckDBPyConnection, source: str, keys: Sequence[str], bucket: int, buckets: int
-    ) -> str:
+    def sql(self, source: str, keys: Sequence[str], bucket: int, buckets: int) -> str:
         """A query of the rows of ``source`` (a query, of one snapshot) whose ``keys`` (expressions) fall into a bucket."""
         cut = (source, tuple(keys), buckets)
         if (folder := self._cut.get(cut)) is None:
             folder = self._folder / str(len(self._cut))
             folder.mkdir(parents=True)
-            connection.execute(f"SET partitioned_write_flush_threshold = {max(1, _ROWS_HELD // buckets)}")
-            connection.execute(
+            self._run(f"SET partitioned_write_flush_threshold = {max(1, _ROWS_HELD // buckets)}")
+            self._run(
                 f"COPY (SELECT *, hash({', '.join(keys)}) % {buckets} AS {_BUCKET} FROM ({source})) TO {literal(str(folder))} "
                 f"(FORMAT parquet, COMPRESSION lz4, PARTITION_BY ({quoted(_BUCKET)}))"
             )

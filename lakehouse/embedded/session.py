@@ -40,7 +40,7 @@ class EmbeddedSession:
         self, lake: Path, scratch: Path, connection: duckdb.DuckDBPyConnection, scans: Scans, as_of: date
     ) -> None:
         self._lake = lake
-        self._pieces = Pieces(scratch)
+        self._pieces = Pieces(self._run, scratch)
         self._scans = scans
         self._as_of = f"DATE '{as_of.isoformat()}'"
         self._connection = connection
@@ -49,27 +49,20 @@ class EmbeddedSession:
         self._connection.close()
         self._pieces.remove()
 
-    def bind(
-        self,
-        view: str,
-        table: str,
-        version: int,
-        restriction: Restriction | None = None,
-        columns: Sequence[str] | None = None,
-    ) -> None:
+    def bind(self, view: str, table: str, version: int, restriction: Restriction | None = None) -> None:
         source = self._scans.sql(self._connection, self._path(table), version)
-        if columns is not None:
-            source = f"SELECT {', '.join(map(quoted, columns))} FROM ({source})"
-        if restriction is not None and restriction.buckets > 1:
-            source = self._piece(source, restriction)
-        if restriction is None or restriction.touched is None:
+        if restriction is None:
             self._run(f"CREATE OR REPLACE TEMP VIEW {quoted(view)} AS {source}")
             return
+        if restriction.columns:
+            source = f"SELECT {', '.join(map(quoted, restriction.columns))} FROM ({source})"
+        keys = [self._native_expression(expression) for expression in restriction.key]
+        if restriction.buckets > 1:
+            source = self._pieces.sql(source, keys, restriction.bucket, restriction.buckets)
         whole = f"{view}__whole"
         self._run(f"CREATE OR REPLACE TEMP VIEW {quoted(whole)} AS {source}")
-        self._run(
-            f"CREATE OR REPLACE TEMP VIEW {quoted(view)} AS SELECT * FROM {quoted(whole)} {self._touched(restriction)}"
-        )
+        touched = _touched(restriction.touched, keys) if restriction.touched is not None else ""
+        self._run(f"CREATE OR REPLACE TEMP VIEW {quoted(view)} AS SELECT * FROM {quoted(whole)} {touched}")
 
     def bind_changes(self, view: str, table: str, after: int, upto: int, columns: Sequence[str]) -> None:
         listed = ", ".join(quoted(name) for name in columns)
@@ -136,16 +129,13 @@ class EmbeddedSession:
         self._refuse_duplicate_keys(target, results)
         order = f" ORDER BY {', '.join(map(quoted, target.cluster_by))}" if target.cluster_by else ""
         edges = [edge_select(target, self._describe(result), result, extra) + order for result in results]
-        stream = _GuardedStream(self._stream(edge) for edge in edges)
+        stream = _GuardedStream(self._run(edge).to_arrow_reader(_ROWS_PER_BATCH) for edge in edges)
         try:
             return write(self._path(target.name), target, stream.reader, commit)
         except Exception:
             if stream.failure is not None:  # the cause: delta-rs reports only that its source broke
                 raise raised_by(stream.failure) from None
             raise
-
-    def _stream(self, native: str) -> pa.RecordBatchReader:
-        return self._run(native).to_arrow_reader(_ROWS_PER_BATCH)
 
     def _refuse_duplicate_keys(self, target: Dataset, results: Sequence[str]) -> None:
         """Equal keys have equal hashes, which take a fraction of the memory, and can be grouped in as many parts as one likes: the keys
@@ -178,21 +168,6 @@ class EmbeddedSession:
         ).fetchone()
         return int(row[0]) if row else 0
 
-    def _piece(self, source: str, restriction: Restriction) -> str:
-        keys = [self._native_expression(expression) for expression in restriction.key]
-        try:
-            return self._pieces.sql(self._connection, source, keys, restriction.bucket, restriction.buckets)
-        except duckdb.Error as failure:
-            raise raised_by(failure) from None
-
-    def _touched(self, restriction: Restriction) -> str:
-        """A semi join, not EXISTS: for an expression that EXISTS correlates, DuckDB first collects all of its values."""
-        assert restriction.touched is not None  # noqa: S101 - the caller's question, for the type checker
-        keys = [self._native_expression(expression) for expression in restriction.key]
-        renamed = ", ".join(f"k{position} AS __touched{position}" for position in range(len(keys)))
-        same = " AND ".join(f"__touched{position} IS NOT DISTINCT FROM ({key})" for position, key in enumerate(keys))
-        return f"SEMI JOIN (SELECT {renamed} FROM {quoted(restriction.touched)}) AS __t ON {same}"
-
     def _native(self, sql: str, translate: Callable[[str], str] = to_duckdb) -> str:
         return re.sub(r"\$as_of\b", self._as_of, translate(sql))
 
@@ -221,6 +196,13 @@ class EmbeddedSession:
 
     def _path(self, table: str) -> Path:
         return table_path(self._lake, table)
+
+
+def _touched(view: str, keys: Sequence[str]) -> str:
+    """A semi join, not EXISTS: for an expression that EXISTS correlates, DuckDB first collects all of its values."""
+    renamed = ", ".join(f"k{position} AS __touched{position}" for position in range(len(keys)))
+    same = " AND ".join(f"__touched{position} IS NOT DISTINCT FROM ({key})" for position, key in enumerate(keys))
+    return f"SEMI JOIN (SELECT {renamed} FROM {quoted(view)}) AS __t ON {same}"
 
 
 def _narrowed(rows: pa.Table) -> pa.Table:

@@ -62,18 +62,11 @@ class SparkSessionOfWork:
             self._spark.catalog.dropTempView(view)
         shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def bind(
-        self,
-        view: str,
-        table: str,
-        version: int,
-        restriction: Restriction | None = None,
-        columns: Sequence[str] | None = None,
-    ) -> None:
+    def bind(self, view: str, table: str, version: int, restriction: Restriction | None = None) -> None:
         with _failures():
             rows = self._delta().option("versionAsOf", version).load(self._path(table))
-            if columns is not None:
-                rows = rows.select(*map(quoted, columns))
+            if restriction is not None and restriction.columns:
+                rows = rows.select(*map(quoted, restriction.columns))
             conditions = _conditions(restriction) if restriction is not None else []
             if conditions:
                 whole = f"{view}__whole"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -82,6 +82,11 @@ def may_read(sql: str, columns: Sequence[str]) -> list[str]:
         return list(columns)
     mentioned = {identifier.name.lower() for identifier in tree.find_all(exp.Identifier)}
     return [column for column in columns if column.lower() in mentioned] or list(columns[:1])
+
+
+def columns_in(expressions: Iterable[str]) -> frozenset[str]:
+    """The columns that any of these expressions names."""
+    return frozenset(column for expression in expressions for column in parse_expression(expression).columns)
 
 
 def columns_of(sql: str, table: str) -> frozenset[str]:

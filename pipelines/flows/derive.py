@@ -21,7 +21,7 @@ from lakehouse.dataset import AutoCdc, Dataset, Derived
 from lakehouse.days import Days, few_spans
 from lakehouse.engine import CHANGE, Commit, CommitConflict, Session, StaleFence
 from lakehouse.lease import Lease
-from lakehouse.sql.language import may_read, parse_expression
+from lakehouse.sql.language import columns_in, may_read
 from pipelines.flows import cdc, expectations, quality
 from pipelines.flows.context import FlowContext, FlowResult, retried
 from pipelines.flows.scope import Scope, choose_scope
@@ -148,10 +148,11 @@ def _compute(
         flow = dataset.flow
         assert isinstance(flow, Derived)  # noqa: S101 - the caller's dispatch, for the type checker
         session.bind("__target", dataset.name, current, scope.restriction(flow.keys, bucket))
+        changes = _changes_sql(dataset, views.rows)
         if bucket == 0:
-            session.materialize("__changes", _changes_sql(dataset, views.rows))
+            session.materialize("__changes", changes)
         else:
-            session.extend("__changes", _changes_sql(dataset, views.rows))
+            session.extend("__changes", changes)
     if current is None:
         outcome.inserts = outcome.rows
         return outcome
@@ -190,21 +191,17 @@ def _bind_inputs(
         source = context.catalog.get(name)
         view = view_name(name)
         keys = input_keys(dataset, source)
-        restriction = scope.restriction(keys, bucket)
-        read = {*may_read(statement.text, source.column_names), *_columns_of(keys)}
-        columns = [column for column in source.column_names if column in read]
+        read = {*may_read(statement.text, source.column_names), *columns_in(keys)}
+        columns = tuple(column for column in source.column_names if column in read)
+        restriction = scope.restriction(keys, bucket, columns)
         if version == _MISSING:
             session.bind_empty(view, source)
         elif scope.touched is not None and restriction is not None and name in statement.repeated:
             # found once: a view would look for these rows in the whole table each time that it is read
-            session.bind(f"{view}__touched", name, version, restriction, columns)
+            session.bind(f"{view}__touched", name, version, restriction)
             session.materialize(view, f"SELECT * FROM {view}__touched")
         else:
-            session.bind(view, name, version, restriction, columns)
-
-
-def _columns_of(keys: tuple[str, ...]) -> set[str]:
-    return {column for expression in keys for column in parse_expression(expression).columns}
+            session.bind(view, name, version, restriction)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from lakehouse.checkpoints import Batch
 from lakehouse.dataset import Dataset, Derived
 from lakehouse.engine import Restriction, Session
 from lakehouse.sql.edges import Edge, edges_of
-from lakehouse.sql.language import columns_of, parse, parse_expression
+from lakehouse.sql.language import columns_in, columns_of, parse
 from lakehouse.sql.sources import sources_of
 from pipelines.flows.context import FlowContext
 
@@ -25,11 +25,11 @@ class Scope:
     touched: str | None
     buckets: int
 
-    def restriction(self, key: tuple[str, ...], bucket: int) -> Restriction | None:
+    def restriction(self, key: tuple[str, ...], bucket: int, columns: tuple[str, ...] = ()) -> Restriction | None:
         """What of an input with that key belongs to a bucket; an input without a key is read whole."""
         if not key or (self.touched is None and self.buckets == 1):
             return None
-        return Restriction(key, self.touched, bucket, self.buckets)
+        return Restriction(key, self.touched, bucket, self.buckets, columns)
 
 
 def choose_scope(context: FlowContext, session: Session, dataset: Dataset, batch: Batch, current: int | None) -> Scope:
@@ -73,8 +73,7 @@ class _Touching:
         source, upto = self._context.catalog.get(table), self._batch.inputs[table]
         view = f"__changed__{table.replace('.', '__')}"
         if keys := input_keys(self._dataset, source):
-            columns = sorted({column for expression in keys for column in parse_expression(expression).columns})
-            self._session.bind_changes(view, table, after, upto, columns)
+            self._session.bind_changes(view, table, after, upto, sorted(columns_in(keys)))
             return self._keys_of(keys, view)
         reached = reached_keys(self._dataset, source)
         if reached is None:

@@ -51,8 +51,8 @@ def test_a_table_is_cut_once_for_all_buckets_and_nothing_of_it_outlives_the_sess
     with engine.session(AS_OF) as session:
         counts, cut = [], set()
         for bucket in range(4):
-            part = Restriction(("payload.body",), bucket=bucket, buckets=4)
-            session.bind("part", WIDE, 0, part, ["flag", "payload"])
+            part = Restriction(("payload.body",), bucket=bucket, buckets=4, columns=("flag", "payload"))
+            session.bind("part", WIDE, 0, part)
             counts.append(session.fetch("SELECT flag FROM part").num_rows)
             cut |= {file.stat().st_ino for file in engine._scratch.rglob("*.parquet")}
         assert sum(counts) == ROWS
